@@ -1,0 +1,3 @@
+// Package kube is the adapter to Kubernetes: it finds the cluster, reads
+// Secrets by name or from a manifest, and leaves Events on them.
+package kube

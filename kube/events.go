@@ -1,0 +1,54 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/rackerlabs/understack/go/nautobot-token/provision"
+)
+
+const (
+	component     = "nautobot-token"
+	maxEventName  = 253
+	maxEventNote  = 1024
+	eventNameTail = 17 // a dot and 16 hexadecimal digits
+)
+
+// Event leaves a Kubernetes Event on the Secret, where its owner sees it
+// without access to our logs. warning says that something is wrong.
+func (c *Client) Event(ctx context.Context, secret provision.Secret, warning bool, reason, message string, now time.Time) error {
+	kind := corev1.EventTypeNormal
+	if warning {
+		kind = corev1.EventTypeWarning
+	}
+	event := corev1.Event{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: secret.Namespace,
+			Name:      fmt.Sprintf("%s.%016x", strings.TrimRight(cut(secret.Name, maxEventName-eventNameTail), "-."), now.UnixNano()),
+		},
+		InvolvedObject: corev1.ObjectReference{
+			APIVersion: "v1", Kind: "Secret",
+			Namespace: secret.Namespace, Name: secret.Name,
+			UID: types.UID(secret.UID), ResourceVersion: secret.ResourceVersion,
+		},
+		Type: kind, Reason: reason, Message: cut(message, maxEventNote),
+		FirstTimestamp: metav1.NewTime(now), LastTimestamp: metav1.NewTime(now), Count: 1,
+		Source:              corev1.EventSource{Component: component},
+		ReportingController: component,
+	}
+	return c.rest.Post().Namespace(secret.Namespace).Resource("events").Body(&event).Do(ctx).Error()
+}
+
+// cut shortens text to at most limit bytes of whole characters.
+func cut(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	return strings.ToValidUTF8(text[:limit], "")
+}

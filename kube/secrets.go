@@ -1,0 +1,82 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/rackerlabs/understack/go/nautobot-token/provision"
+)
+
+// Secret reads a Secret. One that is not there is a *provision.Refusal.
+func (c *Client) Secret(ctx context.Context, namespace, name string) (provision.Secret, error) {
+	var secret corev1.Secret
+	err := c.rest.Get().Namespace(namespace).Resource("secrets").Name(name).Do(ctx).Into(&secret)
+	switch {
+	case apierrors.IsNotFound(err):
+		return provision.Secret{}, provision.NewRefusal("there is no Secret %s/%s", namespace, name)
+	case apierrors.IsForbidden(err):
+		return provision.Secret{}, fmt.Errorf("read Secret %s/%s: %w; the service account needs a Role that allows to get it", namespace, name, err)
+	case err != nil:
+		return provision.Secret{}, fmt.Errorf("read Secret %s/%s: %w", namespace, name, err)
+	}
+	return hide(secret), nil
+}
+
+// SuperuserToken reads the token with which Nautobot is administered, from
+// the first of the keys that the Secret has. No error of it is a refusal: the
+// Secret may well come a little later.
+func (c *Client) SuperuserToken(ctx context.Context, namespace, name string, keys []string) (provision.Sensitive, error) {
+	secret, err := c.Secret(ctx, namespace, name)
+	var missing *provision.Refusal
+	if errors.As(err, &missing) {
+		return provision.Sensitive{}, fmt.Errorf("superuser token: %s", missing)
+	}
+	if err != nil {
+		return provision.Sensitive{}, fmt.Errorf("superuser token: %w", err)
+	}
+	for _, key := range keys {
+		if value, ok := secret.Data[key]; ok {
+			return value, nil
+		}
+	}
+	return provision.Sensitive{}, fmt.Errorf("superuser token: Secret %s/%s has no key %s", namespace, name, strings.Join(keys, " or "))
+}
+
+// Source reads one Secret whenever it is asked.
+func (c *Client) Source(namespace, name string) provision.Source {
+	return source{c, namespace, name}
+}
+
+type source struct {
+	client          *Client
+	namespace, name string
+}
+
+func (s source) Secret(ctx context.Context) (provision.Secret, error) {
+	return s.client.Secret(ctx, s.namespace, s.name)
+}
+
+// hide takes what provisioning needs of a Secret; its values cannot be
+// printed from then on.
+func hide(secret corev1.Secret) provision.Secret {
+	data := map[string]provision.Sensitive{}
+	for key, value := range secret.Data {
+		data[key] = provision.Hide(string(value))
+	}
+	for key, value := range secret.StringData {
+		data[key] = provision.Hide(value)
+	}
+	return provision.Secret{
+		Namespace:       secret.Namespace,
+		Name:            secret.Name,
+		UID:             string(secret.UID),
+		ResourceVersion: secret.ResourceVersion,
+		Labels:          secret.Labels,
+		Data:            data,
+	}
+}

@@ -1,0 +1,133 @@
+package nautobot
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	nb "github.com/nautobot/go-nautobot/v2"
+
+	"github.com/rackerlabs/understack/go/nautobot-token/provision"
+)
+
+type group struct {
+	ID      int
+	Name    string
+	Display string // the name too, also for those who may not see the group
+}
+
+func groups(read []group) []provision.Group {
+	var known []provision.Group
+	for _, g := range read {
+		if g.Name == "" {
+			g.Name = g.Display
+		}
+		known = append(known, provision.Group{ID: g.ID, Name: g.Name})
+	}
+	return known
+}
+
+// references names groups by id, or by name where there is none yet. The
+// model's own name is an accident of how go-nautobot was generated.
+func references(groups []provision.Group) []nb.BulkWritableCableRequestStatus {
+	if groups == nil {
+		return nil
+	}
+	refs := []nb.BulkWritableCableRequestStatus{}
+	for _, g := range groups {
+		by := map[string]any{"name": g.Name}
+		if g.ID != 0 {
+			by = map[string]any{"id": g.ID}
+		}
+		refs = append(refs, nb.BulkWritableCableRequestStatus{AdditionalProperties: by})
+	}
+	return refs
+}
+
+// GroupExists tells whether there is a group of exactly that name.
+func (c *Client) GroupExists(ctx context.Context, name string) (bool, error) {
+	if name == "" {
+		return false, errors.New("find group: an empty name would match every group")
+	}
+	found, err := do[page[group]](ctx, c, asSuperuser("find group", "auth.view_group"), func(ctx context.Context) (*http.Response, error) {
+		_, resp, err := c.api.UsersGroupsList(ctx).Name([]string{name}).Execute()
+		return resp, err
+	})
+	for _, g := range found.Results {
+		if g.Name == name {
+			return true, err
+		}
+	}
+	return false, err
+}
+
+// CreateGroup makes a group.
+func (c *Client) CreateGroup(ctx context.Context, name string) error {
+	_, err := do[group](ctx, c, asSuperuser("create group", "auth.add_group").writing(), func(ctx context.Context) (*http.Response, error) {
+		_, resp, err := c.api.UsersGroupsCreate(ctx).GroupRequest(nb.GroupRequest{Name: name}).Execute()
+		return resp, err
+	})
+	return err
+}
+
+type permission struct {
+	ID          string
+	Name        string
+	Enabled     *bool
+	ObjectTypes []string `json:"object_types"`
+	Actions     []string
+	Constraints any
+	Groups      []group
+}
+
+// Permission returns the permission of exactly that name, nil if there is none.
+func (c *Client) Permission(ctx context.Context, name string) (*provision.Permission, error) {
+	if name == "" {
+		return nil, errors.New("find permission: an empty name would match every permission")
+	}
+	call := asSuperuser("find permission", "users.view_objectpermission")
+	found, err := do[page[permission]](ctx, c, call, func(ctx context.Context) (*http.Response, error) {
+		_, resp, err := c.api.UsersPermissionsList(ctx).Name([]string{name}).Depth(1).Execute()
+		return resp, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range found.Results {
+		if p.Name != name {
+			continue
+		}
+		if p.ID == "" || p.Enabled == nil {
+			return nil, &Error{Operation: call.operation, Status: http.StatusOK, Reason: errShape.Error()}
+		}
+		constraints, _ := p.Constraints.(map[string]any)
+		return &provision.Permission{
+			ID: p.ID, Name: p.Name, Enabled: *p.Enabled, ObjectTypes: p.ObjectTypes,
+			Actions: p.Actions, Constraints: constraints, Groups: groups(p.Groups),
+		}, nil
+	}
+	return nil, nil
+}
+
+// SavePermission creates it where the ID is empty, else overwrites it.
+func (c *Client) SavePermission(ctx context.Context, p provision.Permission) error {
+	call := asSuperuser("create permission", "users.add_objectpermission").writing()
+	if p.ID != "" {
+		call = asSuperuser("update permission", "users.change_objectpermission").writing()
+	}
+	_, err := do[permission](ctx, c, call, func(ctx context.Context) (*http.Response, error) {
+		if p.ID == "" {
+			_, resp, err := c.api.UsersPermissionsCreate(ctx).ObjectPermissionRequest(nb.ObjectPermissionRequest{
+				Name: p.Name, Enabled: &p.Enabled, ObjectTypes: p.ObjectTypes, Actions: p.Actions,
+				Constraints: p.Constraints, Groups: references(p.Groups),
+			}).Execute()
+			return resp, err
+		}
+		_, resp, err := c.api.UsersPermissionsPartialUpdate(ctx, p.ID).PatchedObjectPermissionRequest(nb.PatchedObjectPermissionRequest{
+			Enabled: &p.Enabled, ObjectTypes: p.ObjectTypes, Actions: p.Actions,
+			Constraints: p.Constraints, Groups: references(p.Groups),
+		}).Execute()
+		return resp, err
+	})
+	return err
+}

@@ -1,0 +1,153 @@
+package nautobot
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/rackerlabs/understack/go/nautobot-token/provision"
+)
+
+// Error is a request that did not succeed. Its text holds no body, no URL and
+// none of the secrets that the request knew.
+type Error struct {
+	Operation string // "create token"
+	Status    int    // 0: no answer came
+	Reason    string // Nautobot's own words, or why there is no answer
+	Hint      string // what may be wrong, if that is known
+
+	write  bool
+	kind   error    // which of the token errors of package provision, or nil
+	fields []string // that Nautobot found fault with
+	cause  error    // of a missing answer
+}
+
+func (e *Error) Error() string {
+	text := e.Operation + ": "
+	if e.Status == 0 {
+		text += "no answer from Nautobot"
+	} else {
+		text += fmt.Sprintf("Nautobot answered %d", e.Status)
+	}
+	if e.Reason != "" {
+		text += ": " + e.Reason
+	}
+	if e.Hint != "" {
+		text += " (" + e.Hint + ")"
+	}
+	return text
+}
+
+func (e *Error) Unwrap() error { return e.cause }
+
+// Is tells what an error means to package provision.
+func (e *Error) Is(target error) bool {
+	if field, ok := target.(provision.RejectedField); ok {
+		return slices.Contains(e.fields, string(field))
+	}
+	switch target {
+	case provision.ErrDenied:
+		return e.Status == http.StatusForbidden && e.kind == nil
+	case provision.ErrRejected:
+		return len(e.fields) > 0
+	case provision.ErrUncertain:
+		// 404: what was to be changed went away meanwhile.
+		return e.write && (e.Status < 300 || e.Status >= 500 || e.Status == http.StatusNotFound)
+	}
+	return e.kind != nil && e.kind == target
+}
+
+// passing tells whether the same read may succeed a little later.
+func (e *Error) passing() bool {
+	var certificate *tls.CertificateVerificationError
+	return e.Status == 0 && !errors.As(e.cause, &certificate) ||
+		e.Status >= 500 || e.Status == http.StatusTooManyRequests
+}
+
+// Nautobot's own texts, which it never translates.
+var tokenErrors = map[string]error{
+	"Invalid token": provision.ErrInvalidToken,
+	"Token expired": provision.ErrTokenExpired,
+	"User inactive": provision.ErrUserInactive,
+}
+
+// fill reads what Nautobot says of a request that it did not carry out:
+// {"detail": text} or {field: [text, ...]}. Nothing else of a body is taken:
+// the "error" of a 500 can quote a token.
+func (e *Error) fill(body io.Reader) {
+	var answer map[string]any
+	if json.NewDecoder(body).Decode(&answer) != nil || e.Status >= 500 {
+		return
+	}
+	var said []string
+	for _, field := range slices.Sorted(maps.Keys(answer)) {
+		switch value := answer[field].(type) {
+		case string:
+			if field == "detail" {
+				e.kind = tokenErrors[value]
+				said = append(said, value)
+			}
+		case []any:
+			if e.Status == http.StatusBadRequest {
+				e.fields = append(e.fields, field)
+			}
+			for _, text := range value {
+				said = append(said, field+": "+fmt.Sprint(text))
+			}
+		}
+	}
+	e.Reason = strings.Join(said, "; ")
+}
+
+const maxReason = 500 // bytes
+
+// clean makes a text fit for a line of a log, without the secrets.
+func clean(text string, secrets []provision.Sensitive) string {
+	for _, secret := range secrets {
+		if !secret.Empty() {
+			text = strings.ReplaceAll(text, secret.Reveal(), secret.String())
+		}
+	}
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, text)
+	if len(text) > maxReason {
+		text = strings.ToValidUTF8(text[:maxReason], "") + "..."
+	}
+	return text
+}
+
+// unanswered is the error of a request that got no usable answer, without the
+// URL, which names the account.
+func unanswered(err error) (cause error, reason, hint string) {
+	cause = err
+	var asURL *url.Error
+	if errors.As(err, &asURL) {
+		cause = asURL.Err
+	}
+	var large *http.MaxBytesError
+	var certificate *tls.CertificateVerificationError
+	var record tls.RecordHeaderError
+	switch {
+	case errors.As(err, &large):
+		return cause, fmt.Sprintf("the answer is larger than %d bytes", large.Limit), ""
+	case errors.As(err, &certificate):
+		return cause, cause.Error(), "--nautobot-ca-file names the CA that signed the server's certificate"
+	case errors.As(err, &record):
+		return cause, "the server does not speak TLS", "is --nautobot-url right?"
+	case asURL != nil && asURL.Timeout():
+		return cause, "timed out", ""
+	}
+	return cause, cause.Error(), ""
+}

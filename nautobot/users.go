@@ -1,0 +1,124 @@
+package nautobot
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	nb "github.com/nautobot/go-nautobot/v2"
+
+	"github.com/rackerlabs/understack/go/nautobot-token/provision"
+)
+
+// page is one page of a list.
+type page[T any] struct {
+	Count   int
+	Results []T
+}
+
+// UnmarshalJSON refuses JSON that is no list: nothing found must not be read
+// into the answer of another server.
+func (p *page[T]) UnmarshalJSON(data []byte) error {
+	var read struct {
+		Count   *int
+		Results *[]T
+	}
+	if err := json.Unmarshal(data, &read); err != nil || read.Count == nil || read.Results == nil {
+		return errShape
+	}
+	p.Count, p.Results = *read.Count, *read.Results
+	return nil
+}
+
+type user struct {
+	ID          string
+	Username    string
+	FirstName   string `json:"first_name"`
+	LastName    string `json:"last_name"`
+	Email       string
+	IsActive    *bool `json:"is_active"`
+	IsSuperuser *bool `json:"is_superuser"`
+	IsStaff     *bool `json:"is_staff"`
+	Groups      []group
+}
+
+func (u user) domain() (provision.User, error) {
+	if u.ID == "" || u.Username == "" || u.IsActive == nil || u.IsSuperuser == nil || u.IsStaff == nil {
+		return provision.User{}, errShape
+	}
+	return provision.User{
+		ID: u.ID, Username: u.Username, FirstName: u.FirstName, LastName: u.LastName, Email: u.Email,
+		Active: *u.IsActive, Superuser: *u.IsSuperuser, Staff: *u.IsStaff, Groups: groups(u.Groups),
+	}, nil
+}
+
+// User returns the account of exactly that name, nil if there is none.
+func (c *Client) User(ctx context.Context, username string) (*provision.User, error) {
+	if username == "" {
+		return nil, errors.New("find user: an empty name would match every account")
+	}
+	call := asSuperuser("find user", "users.view_user")
+	found, err := do[page[user]](ctx, c, call, func(ctx context.Context) (*http.Response, error) {
+		_, resp, err := c.api.UsersUsersList(ctx).Username([]string{username}).Depth(1).Execute()
+		return resp, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, u := range found.Results {
+		if u.Username != username {
+			continue
+		}
+		known, err := u.domain()
+		if err != nil {
+			return nil, &Error{Operation: call.operation, Status: http.StatusOK, Reason: err.Error()}
+		}
+		return &known, nil
+	}
+	if len(found.Results) > 0 { // a database that does not tell upper from lower case
+		return nil, provision.NewRefusal("an account exists whose name differs from %q in upper and lower case only", username)
+	}
+	return nil, nil
+}
+
+// CreateUser makes an account.
+func (c *Client) CreateUser(ctx context.Context, fields provision.UserFields) (provision.User, error) {
+	call := asSuperuser("create user", "users.add_user").writing(fields.Password)
+	made, err := do[user](ctx, c, call, func(ctx context.Context) (*http.Response, error) {
+		request := nb.UserRequest{
+			Username: fields.Username, FirstName: fields.FirstName, LastName: fields.LastName, Email: fields.Email,
+			IsActive: fields.Active, IsSuperuser: fields.Superuser, IsStaff: fields.Staff, Groups: references(fields.Groups),
+		}
+		if !fields.Password.Empty() {
+			request.Password.Set(new(fields.Password.Reveal()))
+		}
+		_, resp, err := c.api.UsersUsersCreate(ctx).UserRequest(request).Execute()
+		return resp, err
+	})
+	if err != nil {
+		return provision.User{}, err
+	}
+	known, err := made.domain()
+	if err != nil || known.Username != fields.Username {
+		return known, &Error{Operation: call.operation, Status: http.StatusCreated, Reason: errShape.Error(), write: true}
+	}
+	return known, nil
+}
+
+// UpdateUser writes the fields that are set and no other.
+func (c *Client) UpdateUser(ctx context.Context, id string, fields provision.UserFields) error {
+	call := asSuperuser("update user", "users.change_user").writing(fields.Password)
+	_, err := do[user](ctx, c, call, func(ctx context.Context) (*http.Response, error) {
+		request := nb.PatchedUserRequest{
+			FirstName: fields.FirstName, LastName: fields.LastName, Email: fields.Email,
+			IsActive: fields.Active, IsSuperuser: fields.Superuser, IsStaff: fields.Staff, Groups: references(fields.Groups),
+		}
+		if !fields.Password.Empty() {
+			request.Password.Set(new(fields.Password.Reveal()))
+		}
+		_, resp, err := c.api.UsersUsersPartialUpdate(ctx, id).PatchedUserRequest(request).Execute()
+		return resp, err
+	})
+	return err
+}

@@ -1,0 +1,180 @@
+package provision
+
+import (
+	"fmt"
+	"net/mail"
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// The label that makes a Secret one of ours.
+const (
+	LabelKey   = "token/type"
+	LabelValue = "nautobot"
+)
+
+// Secret is a Kubernetes Secret as it was read.
+type Secret struct {
+	Namespace, Name string
+	UID             string
+	ResourceVersion string
+	Labels          map[string]string
+	Data            map[string]Sensitive
+}
+
+// Account is what a Secret asks for, checked.
+type Account struct {
+	Username string
+	Password Sensitive
+	Token    Sensitive
+	Email    string // empty: not managed
+	// Warnings are for people: what was mended in the Secret's values.
+	Warnings []string
+}
+
+const (
+	tokenLength       = 40  // Nautobot takes no other
+	maxPasswordLength = 128 // characters, Nautobot's limit
+	noValue           = "<no value>"
+)
+
+var usernameRule = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9@.+_-]{0,148}[A-Za-z0-9])?$`)
+
+// Tokens that stand in documentation, for everybody to read.
+var knownTokens = []string{
+	"0123456789abcdef0123456789abcdef01234567", // Nautobot's development environment
+	"d6f4e314a5b5fefd164995169f28ae32d987704f", // pynautobot
+	"9fc9b897abec9ada2da6aec9dbc34596293c9cb9", // Nautobot, REST API authentication
+}
+
+// ParseAccount checks a Secret. All its problems come in one *Refusal, each
+// naming the key and the rule, never the value. hosts are the names by which
+// the Secret may call the Nautobot of this run.
+func ParseAccount(secret Secret, hosts Hosts) (Account, error) {
+	p := parser{secret: secret}
+	if secret.Labels[LabelKey] != LabelValue {
+		p.problem("the label %s: %s is missing", LabelKey, LabelValue)
+	}
+	for _, key := range []string{"hostname", "url"} {
+		if value, ok := p.value(key); ok {
+			if err := hosts.check(value); err != nil {
+				p.problem("key %q: %v", key, err)
+			}
+		}
+	}
+	account := Account{
+		Username: p.username(),
+		Password: Hide(p.password()),
+		Token:    Hide(p.token()),
+		Email:    p.email(),
+		Warnings: p.warnings,
+	}
+	if len(p.problems) > 0 {
+		return Account{}, &Refusal{p.problems}
+	}
+	return account, nil
+}
+
+// parser collects the problems of one Secret.
+type parser struct {
+	secret   Secret
+	problems []string
+	warnings []string
+}
+
+func (p *parser) problem(format string, args ...any) {
+	p.problems = append(p.problems, fmt.Sprintf(format, args...))
+}
+
+// required is value for a key that has to be there.
+func (p *parser) required(key string) (string, bool) {
+	if _, ok := p.secret.Data[key]; !ok {
+		p.problem("key %q is missing", key)
+		return "", false
+	}
+	return p.value(key)
+}
+
+// value returns a key's text without one trailing newline; false if the key
+// is absent or its text breaks a rule that holds for every key.
+func (p *parser) value(key string) (string, bool) {
+	data, ok := p.secret.Data[key]
+	if !ok {
+		return "", false
+	}
+	text := data.Reveal()
+	trimmed := strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
+	if strings.HasSuffix(text, "\n") {
+		p.warnings = append(p.warnings, fmt.Sprintf("key %q ends in a newline, which is dropped", key))
+		text = trimmed
+	}
+	switch {
+	case text == "":
+		p.problem("key %q is empty", key)
+	case strings.Contains(text, noValue):
+		p.problem("key %q holds %s: the template that rendered it found no value", key, noValue)
+	case !utf8.ValidString(text):
+		p.problem("key %q is not valid UTF-8", key)
+	case strings.TrimSpace(text) != text:
+		p.problem("key %q begins or ends with white space, which Nautobot drops when it stores the value", key)
+	default:
+		return text, true
+	}
+	return "", false
+}
+
+func (p *parser) username() string {
+	text, ok := p.required("username")
+	if ok && !usernameRule.MatchString(text) {
+		p.problem(`key "username": want 1 to 150 ASCII letters, digits and @ . + - _, beginning and ending with a letter or digit`)
+	}
+	return text
+}
+
+func (p *parser) token() string {
+	text, ok := p.required("token")
+	if !ok {
+		return ""
+	}
+	if n := utf8.RuneCountInString(text); n != tokenLength {
+		p.problem(`key "token" has %d characters, want exactly %d`, n, tokenLength)
+		return ""
+	}
+	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		p.problem(`key "token": want visible ASCII characters only, no blanks`)
+		return ""
+	}
+	for _, known := range knownTokens {
+		if text == known {
+			p.problem(`key "token" is a token from public documentation: make one of your own`)
+		}
+	}
+	return text
+}
+
+func (p *parser) password() string {
+	text, ok := p.required("password")
+	if !ok {
+		return ""
+	}
+	if n := utf8.RuneCountInString(text); n > maxPasswordLength {
+		p.problem(`key "password" has %d characters, want at most %d`, n, maxPasswordLength)
+	}
+	if strings.ContainsFunc(text, unicode.IsControl) {
+		p.problem(`key "password" holds control characters`)
+	}
+	return text
+}
+
+func (p *parser) email() string {
+	text, ok := p.value("email")
+	if !ok {
+		return ""
+	}
+	if address, err := mail.ParseAddress(text); err != nil || address.Address != text || len(text) > 254 {
+		p.problem(`key "email" is not an e-mail address`)
+	}
+	return text
+}

@@ -1,0 +1,39 @@
+package provision
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Refusal says that the account must not be provisioned as things stand:
+// trying again changes nothing, somebody has to change the Secret, the policy
+// or Nautobot first.
+type Refusal struct{ Problems []string }
+
+func (r *Refusal) Error() string { return strings.Join(r.Problems, "; ") }
+
+func refuse(format string, args ...any) error {
+	return &Refusal{[]string{fmt.Sprintf(format, args...)}}
+}
+
+// NewRefusal is a refusal that an adapter found: the Secret is not there, say.
+func NewRefusal(format string, args ...any) error { return refuse(format, args...) }
+
+// What Nautobot answered, as far as it decides what to do next. The errors of
+// the adapter are these by errors.Is, and say more in their texts.
+var (
+	ErrInvalidToken = errors.New("nobody has this token")
+	ErrTokenExpired = errors.New("the token is expired")
+	ErrUserInactive = errors.New("the token's user is inactive")
+	ErrDenied       = errors.New("not permitted, or a wrong password")
+	ErrRejected     = errors.New("rejected by Nautobot's field rules")
+	// ErrUncertain: a write may or may not have been carried out.
+	ErrUncertain = errors.New("unknown whether it was carried out")
+)
+
+// RejectedField is an ErrRejected that names this field. Nautobot's texts can
+// be translated, the names of fields cannot.
+type RejectedField string
+
+func (f RejectedField) Error() string { return "rejected: field " + string(f) }

@@ -1,0 +1,113 @@
+package provision
+
+import (
+	"context"
+	"time"
+)
+
+// Nautobot is what provisioning needs of a Nautobot server.
+type Nautobot interface {
+	Users
+	Tokens
+	Access
+}
+
+// Users works on accounts, with the rights of the superuser token.
+type Users interface {
+	// User returns the account of exactly that name, nil if there is none.
+	User(ctx context.Context, username string) (*User, error)
+	CreateUser(ctx context.Context, fields UserFields) (User, error)
+	// UpdateUser writes the fields that are set and no other.
+	UpdateUser(ctx context.Context, id string, fields UserFields) error
+}
+
+// Tokens works on the tokens of one account, as that account: Nautobot lets
+// nobody else do it, not even a superuser.
+type Tokens interface {
+	// Check tells whether the login opens the account; nil: it does.
+	Check(ctx context.Context, login Login) error
+	Tokens(ctx context.Context, login Login) ([]Token, error)
+	CreateToken(ctx context.Context, login Login, fields TokenFields) (Token, error)
+	UpdateToken(ctx context.Context, login Login, id string, fields TokenFields) error
+	// ExpireTokens and DeleteTokens take all tokens or, on an error, none.
+	ExpireTokens(ctx context.Context, login Login, ids []string, at time.Time) error
+	DeleteTokens(ctx context.Context, login Login, ids []string) error
+}
+
+// Access works on the group and the permission that let accounts manage their
+// own tokens, with the rights of the superuser token.
+type Access interface {
+	GroupExists(ctx context.Context, name string) (bool, error)
+	CreateGroup(ctx context.Context, name string) error
+	// Permission returns the permission of that name, nil if there is none.
+	Permission(ctx context.Context, name string) (*Permission, error)
+	// SavePermission creates it where the ID is empty, else overwrites it.
+	SavePermission(ctx context.Context, permission Permission) error
+}
+
+// Source gives the Secret as it is now, each time it is asked.
+type Source interface {
+	Secret(ctx context.Context) (Secret, error)
+}
+
+// User is a Nautobot account.
+type User struct {
+	ID                         string
+	Username                   string
+	FirstName, LastName, Email string
+	Active, Superuser, Staff   bool
+	Groups                     []Group
+}
+
+// Group is a Nautobot group; a reference may leave out the ID or the name.
+type Group struct {
+	ID   int
+	Name string
+}
+
+// UserFields are fields of an account to write. A nil pointer, a nil slice or
+// an empty password leaves the field alone.
+type UserFields struct {
+	Username                   string
+	Password                   Sensitive
+	FirstName, LastName, Email *string
+	Active, Superuser, Staff   *bool
+	Groups                     []Group // replaces the list
+}
+
+// Token is an API token of an account.
+type Token struct {
+	ID          string
+	Key         Sensitive
+	Owner       string // username
+	Description string
+	Expires     time.Time // zero: never
+	Writable    bool
+}
+
+// TokenFields are fields of a token to write; those left at zero are left alone.
+type TokenFields struct {
+	Key         Sensitive
+	Description *string
+	Writable    *bool
+	NeverExpire bool
+}
+
+// Permission is an object permission of Nautobot.
+type Permission struct {
+	ID          string
+	Name        string
+	Enabled     bool
+	ObjectTypes []string       // "app.model"
+	Actions     []string       // view, add, change, delete
+	Constraints map[string]any // nil: none, or some that are not one plain object
+	Groups      []Group
+}
+
+// Login is how an account proves who it is: by its password, on the tokens
+// endpoint alone, or by a token.
+type Login struct {
+	Username string
+	Password Sensitive
+	Token    Sensitive // used if there is no password
+}
