@@ -112,7 +112,7 @@ func runProvision(cmd *cobra.Command, settings settings, args []string) error {
 			}), token, nil
 		},
 		Hosts:   settings.hosts,
-		Rule:    settings.rule,
+		Policy:  settings.rules,
 		Cluster: settings.cluster,
 		Grace:   settings.grace,
 		DryRun:  settings.dryRun,

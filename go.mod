@@ -3,10 +3,12 @@ module github.com/rackerlabs/understack/go/nautobot-token
 go 1.26.0
 
 require (
+	github.com/google/go-cmp v0.7.0
 	github.com/kelseyhightower/envconfig v1.4.0
 	github.com/nautobot/go-nautobot/v2 v2.3.2-beta
 	github.com/spf13/cobra v1.10.2
 	github.com/spf13/pflag v1.0.10
+	go.yaml.in/yaml/v3 v3.0.4
 	k8s.io/api v0.37.2
 	k8s.io/apimachinery v0.37.2
 	k8s.io/client-go v0.37.2

@@ -32,6 +32,7 @@ type environment struct {
 	Hostnames          string `envconfig:"NAUTOBOT_HOSTNAMES" flag:"nautobot-hostname"`
 	SuperuserSecret    string `envconfig:"NAUTOBOT_SUPERUSER_SECRET" flag:"superuser-secret"`
 	SuperuserSecretKey string `envconfig:"NAUTOBOT_SUPERUSER_SECRET_KEY" flag:"superuser-secret-key"`
+	Policy             string `envconfig:"NAUTOBOT_TOKEN_POLICY" flag:"policy"`
 	Cluster            string `envconfig:"CLUSTER_NAME" flag:"cluster"`
 	RotationGrace      string `envconfig:"ROTATION_GRACE" flag:"rotation-grace"`
 	Timeout            string `envconfig:"TIMEOUT" flag:"timeout"`
@@ -59,7 +60,10 @@ type options struct {
 	hostnames                                                 []string
 	grace, timeout                                            time.Duration
 	kubeconfig, context, namespace, file                      string
-	adopt, dryRun, detailedExitcode                           bool
+	dryRun, detailedExitcode                                  bool
+	policy                                                    string
+	superuser, adopt, exclusive                               bool
+	groups                                                    []string
 	output, logFormat                                         string
 	level                                                     verbosity
 }
@@ -72,7 +76,11 @@ func (o *options) addTo(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.dryRun, "dry-run", false, "read everything, write nothing, and print what would be done")
 	flags.BoolVar(&o.detailedExitcode, "detailed-exitcode", false, "with --dry-run: exit with 4 if there is something to do")
 	flags.StringVarP(&o.output, "output", "o", "text", "`format` of the result: text, or json for one object a line")
+	flags.StringVar(&o.policy, "policy", "", "`file` that says which Secrets may ask for what; without it each may ask for any account, and the next four say what the account gets")
+	flags.BoolVar(&o.superuser, "superuser", false, "the account is a superuser")
+	flags.StringArrayVar(&o.groups, "group", nil, "put the account into this `group` of Nautobot; can be given several times")
 	flags.BoolVar(&o.adopt, "adopt", false, "take over an existing account of that name")
+	flags.BoolVar(&o.exclusive, "exclusive", false, "supersede the account's other tokens too, whoever made them")
 	flags.StringVar(&o.url, "nautobot-url", "", "`URL` of Nautobot, the only place that credentials are sent to (required)")
 	flags.BoolVar(&o.insecureHTTP, "insecure-http", false, "allow plain http to a host that is not loopback")
 	flags.StringVar(&o.caFile, "nautobot-ca-file", "", "PEM `file` of CAs to trust besides the system's")
@@ -146,7 +154,7 @@ type settings struct {
 	nautobotURL *url.URL
 	roots       *x509.CertPool
 	hosts       provision.Hosts
-	rule        provision.Rule
+	rules       provision.Policy
 	token       provision.Sensitive // empty: the superuser Secret has it
 }
 
@@ -162,13 +170,13 @@ func (o *options) settings(flags *pflag.FlagSet) (settings, error) {
 		func() error { return s.checkWords() },
 		func() error { return s.checkNautobot() },
 		func() error { return s.checkCluster() },
+		func() error { return s.checkPolicy(flags) },
 		func() error { return s.takeToken(env) },
 	} {
 		if err := check(); err != nil {
 			return settings{}, usageError{err}
 		}
 	}
-	s.rule = provision.Rule{ManagedGroup: provision.DefaultManagedGroup, Adopt: o.adopt}
 	return s, nil
 }
 
@@ -234,6 +242,32 @@ func (s *settings) checkCluster() error {
 	if s.cluster != "" && validation.IsDNS1123Subdomain(s.cluster) != nil {
 		return fmt.Errorf("%s: %q: want lower-case letters, digits, - and .", named("cluster"), s.cluster)
 	}
+	return nil
+}
+
+// checkPolicy reads the policy file, or makes the one rule of the flags.
+func (s *settings) checkPolicy(flags *pflag.FlagSet) error {
+	inRule := []string{"superuser", "group", "adopt", "exclusive"}
+	if s.policy != "" {
+		for _, flag := range inRule {
+			if flags.Changed(flag) {
+				return fmt.Errorf("--%s does not go with %s: the policy's rules say it", flag, named("policy"))
+			}
+		}
+		var err error
+		if s.rules, err = readPolicy(s.policy); err != nil {
+			return fmt.Errorf("%s: %w", named("policy"), err)
+		}
+		return nil
+	}
+	rule := provision.Rule{
+		Secrets: []string{"*"}, Usernames: []string{"*"},
+		Groups: s.groups, Superuser: s.superuser, Adopt: s.adopt, Exclusive: s.exclusive,
+	}
+	if key, err := rule.Check(); err != nil {
+		return fmt.Errorf("--%s: %w", strings.TrimSuffix(key, "s"), err)
+	}
+	s.rules = provision.Policy{ManagedGroup: provision.DefaultManagedGroup, Rules: []provision.Rule{rule}}
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 
 	nb "github.com/nautobot/go-nautobot/v2"
 
@@ -55,31 +56,53 @@ func (u user) domain() (provision.User, error) {
 
 // User returns the account of exactly that name, nil if there is none.
 func (c *Client) User(ctx context.Context, username string) (*provision.User, error) {
-	if username == "" {
-		return nil, errors.New("find user: an empty name would match every account")
+	found, err := c.users(ctx, username, func(request nb.ApiUsersUsersListRequest) nb.ApiUsersUsersListRequest {
+		return request.Username([]string{username})
+	})
+	if err != nil {
+		return nil, err
 	}
+	for _, user := range found {
+		if user.Username == username {
+			return &user, nil
+		}
+	}
+	if len(found) > 0 { // a database that does not tell upper from lower case
+		return nil, provision.NewRefusal("an account exists whose name differs from %q in upper and lower case only", username)
+	}
+	return nil, nil
+}
+
+// MarkedUsers returns the accounts with exactly that last name.
+func (c *Client) MarkedUsers(ctx context.Context, lastName string) ([]provision.User, error) {
+	found, err := c.users(ctx, lastName, func(request nb.ApiUsersUsersListRequest) nb.ApiUsersUsersListRequest {
+		return request.LastName([]string{lastName})
+	})
+	return slices.DeleteFunc(found, func(u provision.User) bool { return u.LastName != lastName }), err
+}
+
+// users lists the accounts that a filter finds, with their groups.
+func (c *Client) users(ctx context.Context, value string, filter func(nb.ApiUsersUsersListRequest) nb.ApiUsersUsersListRequest) ([]provision.User, error) {
 	call := asSuperuser("find user", "users.view_user")
+	if value == "" {
+		return nil, errors.New(call.operation + ": an empty filter would match every account")
+	}
 	found, err := do[page[user]](ctx, c, call, func(ctx context.Context) (*http.Response, error) {
-		_, resp, err := c.api.UsersUsersList(ctx).Username([]string{username}).Depth(1).Execute()
+		_, resp, err := filter(c.api.UsersUsersList(ctx).Depth(1)).Execute()
 		return resp, err
 	})
 	if err != nil {
 		return nil, err
 	}
+	var users []provision.User
 	for _, u := range found.Results {
-		if u.Username != username {
-			continue
-		}
 		known, err := u.domain()
 		if err != nil {
 			return nil, &Error{Operation: call.operation, Status: http.StatusOK, Reason: err.Error()}
 		}
-		return &known, nil
+		users = append(users, known)
 	}
-	if len(found.Results) > 0 { // a database that does not tell upper from lower case
-		return nil, provision.NewRefusal("an account exists whose name differs from %q in upper and lower case only", username)
-	}
-	return nil, nil
+	return users, nil
 }
 
 // CreateUser makes an account.
@@ -118,6 +141,18 @@ func (c *Client) UpdateUser(ctx context.Context, id string, fields provision.Use
 			request.Password.Set(new(fields.Password.Reveal()))
 		}
 		_, resp, err := c.api.UsersUsersPartialUpdate(ctx, id).PatchedUserRequest(request).Execute()
+		return resp, err
+	})
+	return err
+}
+
+// ClearPassword leaves the account without a password. Only PUT can do that:
+// it clears a password that it does not get, and touches no other field that
+// it does not get.
+func (c *Client) ClearPassword(ctx context.Context, id, username, firstName string) error {
+	call := asSuperuser("clear the password", "users.change_user").writing()
+	_, err := do[user](ctx, c, call, func(ctx context.Context) (*http.Response, error) {
+		_, resp, err := c.api.UsersUsersUpdate(ctx, id).UserRequest(nb.UserRequest{Username: username, FirstName: &firstName}).Execute()
 		return resp, err
 	})
 	return err

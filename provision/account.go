@@ -27,7 +27,7 @@ type Secret struct {
 // Account is what a Secret asks for, checked.
 type Account struct {
 	Username string
-	Password Sensitive
+	Password Sensitive // empty: nobody may log in
 	Token    Sensitive
 	Email    string // empty: not managed
 	// Warnings are for people: what was mended in the Secret's values.
@@ -154,8 +154,9 @@ func (p *parser) token() string {
 	return text
 }
 
+// password is optional: without it the account is for the API only.
 func (p *parser) password() string {
-	text, ok := p.required("password")
+	text, ok := p.value("password")
 	if !ok {
 		return ""
 	}

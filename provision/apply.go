@@ -6,13 +6,17 @@ import (
 	"fmt"
 )
 
-// errLookAgain says that the plan is overtaken or could not be complete:
-// observe and plan anew.
-var errLookAgain = errors.New("look again")
+var (
+	// errLookAgain says that the plan is overtaken or could not be complete:
+	// observe and plan anew.
+	errLookAgain = errors.New("look again")
+	// errNoAccess says that the managed group, or what belongs to it, is missing.
+	errNoAccess = errors.New("the managed group is missing")
+)
 
 // apply carries out a plan in an order that leaves something usable wherever
 // it ends: group and permission, account, new token, proof that it works, and
-// only then the end of the old ones.
+// only then the end of what came before.
 func (r *run) apply(ctx context.Context, want Wanted, have State, plan Plan) error {
 	if err := r.applyAccess(ctx, want, plan); err != nil {
 		return err
@@ -20,7 +24,14 @@ func (r *run) apply(ctx context.Context, want Wanted, have State, plan Plan) err
 	if err := r.applyUser(ctx, want, have, plan); err != nil {
 		return err
 	}
-	if err := r.applyToken(ctx, want, plan.Token); err != nil {
+	login := want.login()
+	switch {
+	case have.Own:
+		login = want.bySuperuser()
+	case want.apiOnly() && !plan.Token.byPassword:
+		login = want.byToken()
+	}
+	if err := r.applyToken(ctx, want, login, plan.Token); err != nil {
 		return err
 	}
 	if !plan.Pending() && !r.report.Changed() {
@@ -30,17 +41,29 @@ func (r *run) apply(ctx context.Context, want Wanted, have State, plan Plan) err
 	if err := r.verify(ctx, want); err != nil {
 		return err
 	}
+	if plan.User.Close {
+		if err := r.close(ctx, want, plan.User.Change); err != nil {
+			return err
+		}
+	}
 	if err := r.supersede(ctx, want, plan.Token); err != nil {
 		return err
 	}
 	r.report.add(plan.Token.Change)
+	for _, revoke := range plan.Revoke {
+		if err := r.write(revoke.Change, func() error {
+			return r.nautobot.UpdateUser(ctx, revoke.ID, UserFields{Active: new(false), FirstName: new(firstNameRevoked)})
+		}); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
 func (r *run) applyAccess(ctx context.Context, want Wanted, plan Plan) error {
 	if plan.Group != nil {
 		if err := r.write(*plan.Group, func() error {
-			return r.nautobot.CreateGroup(ctx, want.Rule.ManagedGroup)
+			return r.nautobot.CreateGroup(ctx, want.ManagedGroup)
 		}); err != nil {
 			return err
 		}
@@ -56,63 +79,67 @@ func (r *run) applyAccess(ctx context.Context, want Wanted, plan Plan) error {
 func (r *run) applyUser(ctx context.Context, want Wanted, have State, plan Plan) error {
 	change := plan.User
 	if have.User == nil {
+		r.opened = r.opened || change.Close
 		return r.write(change.Change, func() error {
-			_, err := r.nautobot.CreateUser(ctx, change.Fields)
+			user, err := r.nautobot.CreateUser(ctx, change.Write)
+			if errors.Is(err, RejectedField("groups")) && have.Access == nil {
+				return errNoAccess
+			}
+			r.userID = user.ID
 			return err
 		})
 	}
+	r.userID = have.User.ID
 	// Whose token it is shows once the account has its rights back. Until
 	// then its password stays as it is: the token may prove to be another's.
-	password := change.Fields.Password
-	proveFirst := have.Key == KeyUsable && have.User.Active && !password.Empty()
+	proveFirst := have.Key == KeyUsable && !change.Write.Password.Empty() && !change.Open
 	if proveFirst {
-		change.Fields.Password = Sensitive{}
-		change.Change.Fields = change.Change.Fields[1:] // the password comes first
+		change.Write.Password = Sensitive{}
+		change.Fields = change.Fields[1:] // the password comes first
 	}
-	if len(change.Change.Fields) == 0 && !proveFirst {
-		r.report.add(change.Change)
-	} else if len(change.Change.Fields) > 0 {
+	if change.writes() {
+		r.opened = r.opened || change.Open
 		if err := r.write(change.Change, func() error {
-			return r.nautobot.UpdateUser(ctx, have.User.ID, change.Fields)
+			return r.nautobot.UpdateUser(ctx, have.User.ID, change.Write)
 		}); err != nil {
 			return err
 		}
+	} else if !change.Close && !proveFirst {
+		r.report.add(change.Change)
 	}
 	// What the account can do, and which tokens it has, may look otherwise now.
-	if len(change.Change.Fields) > 0 || plan.Group != nil || plan.Permission != nil {
+	if change.writes() || plan.Group != nil || plan.Permission != nil {
 		return errLookAgain
 	}
 	if !have.TokensKnown {
-		return fmt.Errorf("account %q may not read its own tokens: group %q needs a permission for that, which the superuser token's account may not look at", want.Username, want.Rule.ManagedGroup)
+		return fmt.Errorf("account %q may not read its own tokens: group %q needs a permission for that, which the superuser token's account may not look at", want.Username, want.ManagedGroup)
 	}
 	return nil
 }
 
-func (r *run) applyToken(ctx context.Context, want Wanted, change TokenChange) error {
-	if change.Fields.Key.Empty() {
-		if len(change.Change.Fields) == 0 {
-			return nil
-		}
-		return r.write(repaired(change), func() error {
-			return r.nautobot.UpdateToken(ctx, want.byPassword(), change.ID, change.Fields)
+func (r *run) applyToken(ctx context.Context, want Wanted, login Login, change TokenChange) error {
+	done := Change{Object: change.Object, Action: change.Action, Fields: change.Fields} // without the notes on others
+	switch {
+	case !change.Write.Key.Empty():
+		return r.write(done, func() error { return r.createToken(ctx, want, login, change.Write) })
+	case len(change.Fields) > 0:
+		return r.write(done, func() error {
+			return r.nautobot.UpdateToken(ctx, login, change.ID, change.Write)
 		})
 	}
-	return r.write(Change{Object: change.Object, Action: change.Action}, func() error {
-		token, err := r.nautobot.CreateToken(ctx, want.byPassword(), change.Fields)
-		if err != nil || token.Key.Equal(want.Token) {
-			return err
-		}
-		// A Nautobot that chooses keys itself would leave a token that nobody knows.
-		if err := r.nautobot.DeleteTokens(ctx, want.byPassword(), []string{token.ID}); err != nil {
-			return err
-		}
-		return errors.New("Nautobot made a token with another key than the Secret's; it was deleted again")
-	})
+	return nil
 }
 
-// repaired is the change of the token itself, without the notes on others.
-func repaired(change TokenChange) Change {
-	return Change{Object: change.Object, Action: change.Action, Fields: change.Change.Fields}
+func (r *run) createToken(ctx context.Context, want Wanted, login Login, fields TokenFields) error {
+	token, err := r.nautobot.CreateToken(ctx, login, fields)
+	if err != nil || token.Key.Equal(want.Token) {
+		return err
+	}
+	// A Nautobot that chooses keys itself would leave a token that nobody knows.
+	if err := r.nautobot.DeleteTokens(ctx, login, []string{token.ID}); err != nil {
+		return err
+	}
+	return errors.New("create token: Nautobot made one with another key than the Secret's; it was deleted again")
 }
 
 // verify uses the token: it has to open the account, and to be its own.
@@ -125,6 +152,21 @@ func (r *run) verify(ctx context.Context, want Wanted) error {
 		return fmt.Errorf("verify the token: Nautobot does not count it among the tokens of %q", want.Username)
 	}
 	return nil
+}
+
+// close takes the password away again that an account without one had for a
+// moment. It may be done more than once and counts only when it is known to
+// have worked, so it has more tries than other writes.
+func (r *run) close(ctx context.Context, want Wanted, change Change) error {
+	err := r.nautobot.ClearPassword(ctx, r.userID, want.Username, firstName)
+	if errors.Is(err, ErrUncertain) {
+		r.Log.Info("looking again: "+err.Error(), "object", change.Object)
+		return errLookAgain
+	}
+	if err == nil {
+		r.report.add(change)
+	}
+	return err
 }
 
 // supersede ends the older tokens, unless the Secret changed meanwhile: then
@@ -161,12 +203,17 @@ func (r *run) write(change Change, do func() error) error {
 		r.report.add(change)
 		return nil
 	}
-	done := errors.Is(err, ErrUncertain)
-	for _, field := range []string{"username", "key", "name"} { // each is unique in Nautobot
-		done = done || change.Action == Created && errors.Is(err, RejectedField(field))
+	again := errors.Is(err, ErrUncertain)
+	if change.Action == Created {
+		// Another run may have been first, or have cleared the password with
+		// which the account was to make its token.
+		again = again || errors.Is(err, ErrDenied)
+		for _, unique := range []string{"username", "key", "name"} {
+			again = again || errors.Is(err, RejectedField(unique))
+		}
 	}
 	switch {
-	case done && !r.lookedAgain[change.Object]:
+	case again && !r.lookedAgain[change.Object]:
 		r.lookedAgain[change.Object] = true
 		r.Log.Info("looking again: "+err.Error(), "object", change.Object)
 		return errLookAgain

@@ -16,9 +16,14 @@ type Nautobot interface {
 type Users interface {
 	// User returns the account of exactly that name, nil if there is none.
 	User(ctx context.Context, username string) (*User, error)
+	// MarkedUsers returns the accounts with exactly that last name.
+	MarkedUsers(ctx context.Context, lastName string) ([]User, error)
 	CreateUser(ctx context.Context, fields UserFields) (User, error)
 	// UpdateUser writes the fields that are set and no other.
 	UpdateUser(ctx context.Context, id string, fields UserFields) error
+	// ClearPassword leaves the account without a password, and sets its first
+	// name in the same write.
+	ClearPassword(ctx context.Context, id, username, firstName string) error
 }
 
 // Tokens works on the tokens of one account, as that account: Nautobot lets

@@ -1,8 +1,8 @@
 package provision
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
+	"fmt"
+	"path"
 	"strings"
 )
 
@@ -10,67 +10,77 @@ import (
 // of. The permission of the same name lets its members manage their own tokens.
 const DefaultManagedGroup = "nautobot-token-managed"
 
-// Rule says what a Secret may ask for. It is the operator's, never the Secret's.
-type Rule struct {
+// Policy says what Secrets may ask for. It is the operator's, never a Secret's.
+type Policy struct {
+	File         string // named in refusals; empty: there is no file
 	ManagedGroup string
-	Superuser    bool // the account is a superuser
-	Adopt        bool // an existing account of that name may be taken over
+	Rules        []Rule // the first that matches counts
 }
 
-const (
-	maxLastName    = 150 // characters that Nautobot stores
-	maxDescription = 255
-	firstName      = "Service account"
-	// firstNameRevoked tells an account that we deactivated from one that a
-	// person did.
-	firstNameRevoked  = "Service account (revoked)"
-	descriptionPrefix = "nautobot-token: "
-)
-
-// Mark names the Secret that an account belongs to: CLUSTER/NAMESPACE/NAME,
-// without the cluster where it has no name.
-type Mark string
-
-// NewMark makes the mark of a Secret.
-func NewMark(cluster string, secret Secret) Mark {
-	mark := secret.Namespace + "/" + secret.Name
-	if cluster != "" {
-		mark = cluster + "/" + mark
-	}
-	return Mark(mark)
+// Rule is for the Secrets of one namespace.
+type Rule struct {
+	Line      int      // in the file
+	Namespace string   // empty: every namespace, as without a file
+	Secrets   []string // globs of names
+	Usernames []string // globs: what these Secrets may call their accounts
+	Groups    []string // that the account is put into; they have to exist
+	Superuser bool     // the account is a superuser
+	Adopt     bool     // an existing account of that name may be taken over
+	Exclusive bool     // the account's other tokens are superseded too
 }
 
-// lastName is the mark as an account bears it. Members of the managed group
-// can neither read nor change it over REST.
-func (m Mark) lastName() string { return shorten(string(m), maxLastName) }
-
-// description is the mark as a token bears it.
-func (m Mark) description() string { return shorten(descriptionPrefix+string(m), maxDescription) }
-
-// shorten lets a text that is too long end in a hash of the whole.
-func shorten(text string, limit int) string {
-	if len(text) <= limit {
-		return text
+// Allow returns the rule for a Secret that asks for an account of that name.
+func (p Policy) Allow(secret Secret, username string) (Rule, error) {
+	for _, rule := range p.Rules {
+		if rule.Namespace != "" && rule.Namespace != secret.Namespace || !matches(rule.Secrets, secret.Name) {
+			continue
+		}
+		if !matches(rule.Usernames, username) {
+			return Rule{}, refuse("policy %s, line %d: Secret %s/%s may have an account called %s, not %q",
+				p.File, rule.Line, secret.Namespace, secret.Name, strings.Join(rule.Usernames, " or "), username)
+		}
+		return rule, nil
 	}
-	sum := sha256.Sum256([]byte(text))
-	tail := "-" + hex.EncodeToString(sum[:8])
-	return text[:limit-len(tail)] + tail
+	return Rule{}, refuse("policy %s has no rule for Secret %s/%s: it needs one with namespace: %s, secrets: that match %q, and usernames: that match %q",
+		p.File, secret.Namespace, secret.Name, secret.Namespace, secret.Name, username)
 }
 
-// mayChange refuses accounts that are not the Secret's to change.
-func (w Wanted) mayChange(user User) error {
-	ours := user.LastName == w.Mark.lastName()
-	managed := strings.HasPrefix(user.FirstName, firstName) && user.LastName != ""
-	power := map[bool]string{true: "a superuser or staff account", false: "an account"}[user.Superuser || user.Staff]
-	switch {
-	case !ours && managed:
-		return refuse("account %q belongs to another Secret, %s: one account, one Secret", user.Username, user.LastName)
-	case !ours && !w.Rule.Adopt:
-		return refuse("%q is %s that was not made for this Secret: choose another username, or allow to take it over (--adopt)", user.Username, power)
-	case !ours && (user.Superuser || user.Staff) && !w.Rule.Superuser:
-		return refuse("%q is %s: it is taken over only where superuser accounts are granted too", user.Username, power)
-	case !user.Active && (!ours || user.FirstName != firstNameRevoked):
-		return refuse("account %q was deactivated in Nautobot: activate it there if it is to be used again", user.Username)
+// Check finds what is wrong with a rule: the key, and why.
+func (r Rule) Check() (key string, err error) {
+	if len(r.Usernames) == 0 {
+		return "usernames", fmt.Errorf("is required: globs of the account names that are allowed")
 	}
-	return nil
+	for _, glob := range r.Secrets {
+		if !isGlob(glob) {
+			return "secrets", fmt.Errorf("%q is not a glob", glob)
+		}
+	}
+	for _, glob := range r.Usernames {
+		if !isGlob(glob) {
+			return "usernames", fmt.Errorf("%q is not a glob", glob)
+		}
+	}
+	for _, group := range r.Groups {
+		if group == "" || group != strings.TrimSpace(group) || len(group) > maxGroupName {
+			return "groups", fmt.Errorf("%q is not a name of a group", group)
+		}
+	}
+	return "", nil
+}
+
+func isGlob(text string) bool {
+	_, err := path.Match(text, "")
+	return text != "" && err == nil
+}
+
+const maxGroupName = 150
+
+// matches tells whether one of the globs matches the whole name.
+func matches(globs []string, name string) bool {
+	for _, glob := range globs {
+		if ok, err := path.Match(glob, name); ok && err == nil {
+			return true
+		}
+	}
+	return false
 }

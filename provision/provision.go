@@ -15,7 +15,7 @@ type Provisioner struct {
 	// is called once the Secret is accepted.
 	Connect func(context.Context) (Nautobot, Sensitive, error)
 	Hosts   Hosts
-	Rule    Rule
+	Policy  Policy
 	Cluster string        // part of every mark; may be empty
 	Grace   time.Duration // how long a superseded token keeps working; 0: not at all
 	DryRun  bool
@@ -23,18 +23,24 @@ type Provisioner struct {
 	Log     *slog.Logger
 }
 
-// maxVersions is how many versions of a Secret that changes during the run
-// are followed.
-const maxVersions = 3
+const (
+	// maxVersions is how many versions of a Secret are followed that changes
+	// during the run.
+	maxVersions = 3
+	// maxRounds is far more than the writes that can each be overtaken once.
+	maxRounds = 12
+)
 
 // run is the state of one call of Provision.
 type run struct {
 	Provisioner
-	nautobot    Nautobot
-	spare       Sensitive
-	secret      Secret
-	report      Report
-	lookedAgain map[string]bool // by object
+	nautobot       Nautobot
+	superuserToken Sensitive
+	secret         Secret
+	report         Report
+	userID         string
+	opened         bool            // the account has a password for a moment, from us
+	lookedAgain    map[string]bool // by object
 }
 
 // Provision does it once: look, plan, write what differs, verify, look again.
@@ -58,25 +64,9 @@ func (p Provisioner) Provision(ctx context.Context) (Secret, Report, error) {
 
 // provisionVersion works on the Secret as it was last read.
 func (r *run) provisionVersion(ctx context.Context) error {
-	account, err := ParseAccount(r.secret, r.Hosts)
+	want, err := r.want(ctx)
 	if err != nil {
 		return err
-	}
-	for _, warning := range account.Warnings {
-		r.Log.Warn(warning)
-	}
-	if r.nautobot == nil {
-		if r.nautobot, r.spare, err = r.Connect(ctx); err != nil {
-			return err
-		}
-	}
-	want := Wanted{
-		Account: account,
-		Secret:  r.secret.Namespace + "/" + r.secret.Name,
-		Mark:    NewMark(r.Cluster, r.secret),
-		Rule:    r.Rule,
-		Grace:   r.Grace,
-		Spare:   r.spare,
 	}
 	r.lookedAgain = map[string]bool{}
 	for range maxRounds {
@@ -93,17 +83,49 @@ func (r *run) provisionVersion(ctx context.Context) error {
 	return r.stillCurrent(ctx)
 }
 
-// maxRounds is far more than the writes that can each be overtaken once.
-const maxRounds = 12
+// want is what the Secret asks for and the policy allows. Nautobot is
+// connected to once both are settled.
+func (r *run) want(ctx context.Context) (Wanted, error) {
+	account, err := ParseAccount(r.secret, r.Hosts)
+	if err != nil {
+		return Wanted{}, err
+	}
+	for _, warning := range account.Warnings {
+		r.Log.Warn(warning)
+	}
+	rule, err := r.Policy.Allow(r.secret, account.Username)
+	if err != nil {
+		return Wanted{}, err
+	}
+	if r.nautobot == nil {
+		if r.nautobot, r.superuserToken, err = r.Connect(ctx); err != nil {
+			return Wanted{}, err
+		}
+	}
+	return Wanted{
+		Account:        account,
+		Secret:         r.secret.Namespace + "/" + r.secret.Name,
+		Mark:           NewMark(r.Cluster, r.secret),
+		Named:          r.Cluster != "",
+		Rule:           rule,
+		ManagedGroup:   r.Policy.ManagedGroup,
+		Grace:          r.Grace,
+		SuperuserToken: r.superuserToken,
+	}, nil
+}
 
+// round is one look, one plan, and its writes as far as they go.
 func (r *run) round(ctx context.Context, want Wanted) error {
 	have, err := r.observe(ctx, want)
 	if err != nil {
 		return err
 	}
+	if want.apiOnly() && have.User != nil && !have.Own && len(r.report.Changes) == 0 {
+		r.Log.Warn("the Secret has no password: one that Nautobot has for the account from before is left as it is")
+	}
 	plan, err := MakePlan(want, have, r.Now())
 	if err != nil {
-		return err
+		return r.leaveClosed(ctx, want, have, err)
 	}
 	if r.DryRun {
 		for _, change := range plan.Changes() {
@@ -111,7 +133,32 @@ func (r *run) round(ctx context.Context, want Wanted) error {
 		}
 		return nil
 	}
+	err = r.apply(ctx, want, have, plan)
+	if !errors.Is(err, errNoAccess) {
+		return err
+	}
+	if have.Access, err = r.lookAtAccess(ctx, want.ManagedGroup); err != nil {
+		return err
+	}
+	if have.Access == nil {
+		return fmt.Errorf("create user: Nautobot has no group %q, and the superuser token's account may not make it", want.ManagedGroup)
+	}
+	if plan, err = MakePlan(want, have, r.Now()); err != nil {
+		return err
+	}
 	return r.apply(ctx, want, have, plan)
+}
+
+// leaveClosed is for a refusal that could only be found while the account had
+// its password for a moment.
+func (r *run) leaveClosed(ctx context.Context, want Wanted, have State, refusal error) error {
+	if !r.opened || r.DryRun || have.User == nil || have.User.FirstName != firstNameOpening {
+		return refusal
+	}
+	if err := r.nautobot.ClearPassword(ctx, have.User.ID, want.Username, firstName); err != nil {
+		return err
+	}
+	return refusal
 }
 
 var errSecretChanged = errors.New("the Secret kept changing during the run")

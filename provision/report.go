@@ -37,5 +37,5 @@ func (r *Report) add(change Change) {
 
 // Changed tells whether the run wrote anything.
 func (r *Report) Changed() bool {
-	return slices.ContainsFunc(r.Changes, func(c Change) bool { return c.Action == Created || c.Action == Updated })
+	return slices.ContainsFunc(r.Changes, func(c Change) bool { return c.Action == Created || c.Action == Updated || c.Action == Revoked })
 }
