@@ -1,6 +1,7 @@
 package nautobot
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -23,6 +24,13 @@ type Config struct {
 	Token     provision.Sensitive // the superuser token
 	UserAgent string
 	Log       *slog.Logger
+	// Timeout is how long one request may take; 0: 20 s.
+	Timeout time.Duration
+	// Pause is how long to wait before a read is tried again, twice as long
+	// each time, 5 s at most; 0: half a second.
+	Pause time.Duration
+	// Transport stands in for the network in tests; nil: the network.
+	Transport http.RoundTripper
 }
 
 const (
@@ -51,7 +59,7 @@ func New(config Config) *Client {
 	settings := nb.NewConfiguration()
 	settings.Servers = nb.ServerConfigurations{{URL: base + "/api"}}
 	settings.UserAgent = config.UserAgent
-	settings.HTTPClient = newHTTPClient(config.Roots)
+	settings.HTTPClient = newHTTPClient(config)
 	return &Client{
 		api:    nb.NewAPIClient(settings).UsersAPI,
 		http:   settings.HTTPClient,
@@ -59,8 +67,8 @@ func New(config Config) *Client {
 		agent:  config.UserAgent,
 		token:  config.Token,
 		log:    config.Log,
-		pause:  firstPause,
-		perTry: requestTimeout,
+		pause:  cmp.Or(config.Pause, firstPause),
+		perTry: cmp.Or(config.Timeout, requestTimeout),
 	}
 }
 

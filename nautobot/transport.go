@@ -2,7 +2,6 @@ package nautobot
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"net/http"
 	"strings"
 )
@@ -10,12 +9,16 @@ import (
 const maxAnswer = 8 << 20 // bytes; a page of 1000 tokens has about 0.4 MB
 
 // newHTTPClient is the one way to Nautobot. Time-outs come with each request.
-func newHTTPClient(roots *x509.CertPool) *http.Client {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
-	// Nautobot's own uWSGI hangs up without saying so, and a POST on such a
-	// connection fails.
-	transport.DisableKeepAlives = true
+func newHTTPClient(config Config) *http.Client {
+	transport := config.Transport
+	if transport == nil {
+		network := http.DefaultTransport.(*http.Transport).Clone()
+		network.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: config.Roots}
+		// Nautobot's own uWSGI hangs up without saying so, and a POST on such a
+		// connection fails.
+		network.DisableKeepAlives = true
+		transport = network
+	}
 	return &http.Client{
 		Transport: bounded{withGroups{transport}},
 		// A redirect could take credentials elsewhere, or turn a POST into a GET.

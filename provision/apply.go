@@ -10,8 +10,8 @@ var (
 	// errLookAgain says that the plan is overtaken or could not be complete:
 	// observe and plan anew.
 	errLookAgain = errors.New("look again")
-	// errNoAccess says that the managed group, or what belongs to it, is missing.
-	errNoAccess = errors.New("the managed group is missing")
+	// errNoAccess says that the managed group or its permission may be missing.
+	errNoAccess = errors.New("look at the managed group")
 )
 
 // apply carries out a plan in an order that leaves something usable wherever
@@ -31,7 +31,7 @@ func (r *run) apply(ctx context.Context, want Wanted, have State, plan Plan) err
 	case want.apiOnly() && !plan.Token.byPassword:
 		login = want.byToken()
 	}
-	if err := r.applyToken(ctx, want, login, plan.Token); err != nil {
+	if err := r.applyToken(ctx, want, have, login, plan.Token); err != nil {
 		return err
 	}
 	if !plan.Pending() && !r.report.Changed() {
@@ -79,6 +79,9 @@ func (r *run) applyAccess(ctx context.Context, want Wanted, plan Plan) error {
 func (r *run) applyUser(ctx context.Context, want Wanted, have State, plan Plan) error {
 	change := plan.User
 	if have.User == nil {
+		if r.userID != "" { // made already, before the permission turned out to be missing
+			return nil
+		}
 		r.opened = r.opened || change.Close
 		return r.write(change.Change, func() error {
 			user, err := r.nautobot.CreateUser(ctx, change.Write)
@@ -112,16 +115,25 @@ func (r *run) applyUser(ctx context.Context, want Wanted, have State, plan Plan)
 		return errLookAgain
 	}
 	if !have.TokensKnown {
+		if r.mayLookAgain(change.Object) { // it may have got its rights between two of our questions
+			return errLookAgain
+		}
 		return fmt.Errorf("account %q may not read its own tokens: group %q needs a permission for that, which the superuser token's account may not look at", want.Username, want.ManagedGroup)
 	}
 	return nil
 }
 
-func (r *run) applyToken(ctx context.Context, want Wanted, login Login, change TokenChange) error {
+func (r *run) applyToken(ctx context.Context, want Wanted, have State, login Login, change TokenChange) error {
 	done := Change{Object: change.Object, Action: change.Action, Fields: change.Fields} // without the notes on others
 	switch {
 	case !change.Write.Key.Empty():
-		return r.write(done, func() error { return r.createToken(ctx, want, login, change.Write) })
+		return r.write(done, func() error {
+			err := r.createToken(ctx, want, login, change.Write)
+			if errors.Is(err, ErrDenied) && have.Access == nil && !have.Own {
+				return errNoAccess
+			}
+			return err
+		})
 	case len(change.Fields) > 0:
 		return r.write(done, func() error {
 			return r.nautobot.UpdateToken(ctx, login, change.ID, change.Write)
@@ -196,25 +208,21 @@ func (r *run) supersede(ctx context.Context, want Wanted, change TokenChange) er
 
 // write carries out one write and enters it in the report. Where it may have
 // been done already, by us or by another run, the answer is to look again;
-// but only once for each object.
+// but not for ever.
 func (r *run) write(change Change, do func() error) error {
 	err := do()
 	if err == nil {
 		r.report.add(change)
 		return nil
 	}
-	again := errors.Is(err, ErrUncertain)
-	if change.Action == Created {
-		// Another run may have been first, or have cleared the password with
-		// which the account was to make its token.
-		again = again || errors.Is(err, ErrDenied)
-		for _, unique := range []string{"username", "key", "name"} {
-			again = again || errors.Is(err, RejectedField(unique))
-		}
+	// Another run may have been first, or have cleared or changed the password
+	// with which the account was to write its token.
+	again := errors.Is(err, ErrUncertain) || errors.Is(err, ErrDenied)
+	for _, unique := range []string{"username", "key", "name"} {
+		again = again || change.Action == Created && errors.Is(err, RejectedField(unique))
 	}
 	switch {
-	case again && !r.lookedAgain[change.Object]:
-		r.lookedAgain[change.Object] = true
+	case again && r.mayLookAgain(change.Object):
 		r.Log.Info("looking again: "+err.Error(), "object", change.Object)
 		return errLookAgain
 	case change.Action == Created && errors.Is(err, RejectedField("username")):
@@ -223,4 +231,13 @@ func (r *run) write(change Change, do func() error) error {
 		return refuse("%v", err)
 	}
 	return err
+}
+
+// maxLooks is how often one object may surprise a run. Once is enough but for
+// two runs that keep meeting.
+const maxLooks = 3
+
+func (r *run) mayLookAgain(object string) bool {
+	r.looks[object]++
+	return r.looks[object] <= maxLooks
 }

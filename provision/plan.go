@@ -94,7 +94,7 @@ func MakePlan(want Wanted, have State, now time.Time) (Plan, error) {
 		return Plan{}, &problems
 	}
 	if have.Key == KeyTaken {
-		return Plan{}, refuseTaken()
+		return Plan{}, errTaken
 	}
 
 	var plan Plan
@@ -106,15 +106,13 @@ func MakePlan(want Wanted, have State, now time.Time) (Plan, error) {
 	// see its tokens with this one: it cannot be its own.
 	if have.Key == KeyUsable && have.Access != nil && plan.Group == nil && plan.Permission == nil &&
 		hasGroup(have.User.Groups, want.ManagedGroup) {
-		return Plan{}, refuseTaken()
+		return Plan{}, errTaken
 	}
 	return plan, nil
 }
 
-// refuseTaken does not say who has the token.
-func refuseTaken() error {
-	return refuse(`key "token": another account of Nautobot has this token: make a new one`)
-}
+// errTaken does not say who has the token.
+var errTaken = refuse(`key "token": another account of Nautobot has this token: make a new one`)
 
 // planRevoke takes the accounts out of service that the Secret named before.
 // Without a cluster's name the mark may be another cluster's as well.

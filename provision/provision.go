@@ -27,8 +27,8 @@ const (
 	// maxVersions is how many versions of a Secret are followed that changes
 	// during the run.
 	maxVersions = 3
-	// maxRounds is far more than the writes that can each be overtaken once.
-	maxRounds = 12
+	// maxRounds is more than the writes that can each be overtaken.
+	maxRounds = 20
 )
 
 // run is the state of one call of Provision.
@@ -38,9 +38,10 @@ type run struct {
 	superuserToken Sensitive
 	secret         Secret
 	report         Report
-	userID         string
-	opened         bool            // the account has a password for a moment, from us
-	lookedAgain    map[string]bool // by object
+	userID         string         // of the account, in this round
+	opened         bool           // the account has a password for a moment, from us
+	looks          map[string]int // how often each object made us look again
+	takenTwice     bool
 }
 
 // Provision does it once: look, plan, write what differs, verify, look again.
@@ -68,7 +69,7 @@ func (r *run) provisionVersion(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.lookedAgain = map[string]bool{}
+	r.looks, r.takenTwice = map[string]int{}, false
 	for range maxRounds {
 		if err = r.round(ctx, want); !errors.Is(err, errLookAgain) {
 			break
@@ -77,10 +78,14 @@ func (r *run) provisionVersion(ctx context.Context) error {
 	if errors.Is(err, errLookAgain) {
 		return errors.New("Nautobot does not keep what was written: it looks different each time")
 	}
-	if err != nil || !r.report.Changed() || r.DryRun {
+	if r.DryRun || !r.report.Changed() {
 		return err
 	}
-	return r.stillCurrent(ctx)
+	// What went wrong counts only if it was about the Secret as it is now.
+	if current := r.stillCurrent(ctx); err == nil || errors.Is(current, errSecretChanged) {
+		return current
+	}
+	return err
 }
 
 // want is what the Secret asks for and the policy allows. Nautobot is
@@ -116,6 +121,7 @@ func (r *run) want(ctx context.Context) (Wanted, error) {
 
 // round is one look, one plan, and its writes as far as they go.
 func (r *run) round(ctx context.Context, want Wanted) error {
+	r.userID = ""
 	have, err := r.observe(ctx, want)
 	if err != nil {
 		return err
@@ -124,6 +130,11 @@ func (r *run) round(ctx context.Context, want Wanted) error {
 		r.Log.Warn("the Secret has no password: one that Nautobot has for the account from before is left as it is")
 	}
 	plan, err := MakePlan(want, have, r.Now())
+	if errors.Is(err, errTaken) && !r.takenTwice {
+		// Another run may have made it between two of our questions.
+		r.takenTwice = true
+		return errLookAgain
+	}
 	if err != nil {
 		return r.leaveClosed(ctx, want, have, err)
 	}
@@ -141,7 +152,8 @@ func (r *run) round(ctx context.Context, want Wanted) error {
 		return err
 	}
 	if have.Access == nil {
-		return fmt.Errorf("create user: Nautobot has no group %q, and the superuser token's account may not make it", want.ManagedGroup)
+		return fmt.Errorf("account %q may not make its token: Nautobot needs the group %q with a permission for that, and the superuser token's account may not look at them",
+			want.Username, want.ManagedGroup)
 	}
 	if plan, err = MakePlan(want, have, r.Now()); err != nil {
 		return err
