@@ -1,0 +1,53 @@
+// Serve runs a real server for trying things by hand, until Ctrl-C:
+//
+//	go run ./test/serve nautobot 3.2.7
+//	go run ./test/serve cluster
+//
+// Once the server is ready, it prints the environment variables that tell
+// other programs how to reach it. The first start takes several minutes.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/rackerlabs/understack/go/nautobot-token/test/servers"
+)
+
+func main() {
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	stop, err := start(ctx, os.Args[1:])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "serve:", err)
+		os.Exit(1)
+	}
+	fmt.Fprintf(os.Stderr, "serve: ready; Ctrl-C (or ending process %d) stops it\n", os.Getpid())
+	<-ctx.Done()
+	stop()
+}
+
+// start starts the server that the arguments name and prints how to reach it.
+func start(ctx context.Context, args []string) (stop func(), err error) {
+	switch {
+	case len(args) == 2 && args[0] == "nautobot":
+		nautobot, err := servers.StartNautobot(ctx, args[1])
+		if err != nil {
+			return nil, err
+		}
+		fmt.Printf("export NAUTOBOT_URL=%s\nexport NAUTOBOT_TOKEN=%s\n", nautobot.URL, nautobot.Token)
+		fmt.Fprintf(os.Stderr, "serve: log in as %s with the password %s\n", nautobot.Username, nautobot.Password)
+		return nautobot.Stop, nil
+	case len(args) == 1 && args[0] == "cluster":
+		cluster, err := servers.StartControlPlane(ctx)
+		if err != nil {
+			return nil, err
+		}
+		fmt.Printf("export KUBECONFIG=%s\n", cluster.Kubeconfig)
+		return cluster.Stop, nil
+	}
+	return nil, fmt.Errorf("usage: serve nautobot VERSION | serve cluster")
+}

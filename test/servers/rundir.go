@@ -1,0 +1,48 @@
+package servers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+)
+
+// startInRunDir calls start with a new temporary directory, and once more if a
+// port it had chosen was taken. The directory of a failed start is kept for
+// whoever has to find out why, and the error names it.
+func startInRunDir[Server any](ctx context.Context, name string, start func(ctx context.Context, dir string) (Server, error)) (Server, error) {
+	var none Server
+	for try := 1; ; try++ {
+		dir, err := os.MkdirTemp("", name+"-")
+		if err != nil {
+			return none, fmt.Errorf("start %s: %w", name, err)
+		}
+		server, err := start(ctx, dir)
+		switch {
+		case err == nil:
+			return server, nil
+		case ctx.Err() != nil:
+			os.RemoveAll(dir)
+			return none, fmt.Errorf("start %s: %w", name, ctx.Err())
+		case errors.Is(err, errPortTaken) && try == 1:
+			os.RemoveAll(dir)
+		default:
+			return none, fmt.Errorf("start %s: %w\n(all logs are in %s; remove it when done)", name, err, dir)
+		}
+	}
+}
+
+// freePorts chooses n different loopback ports that nobody listens on.
+func freePorts(n int) ([]int, error) {
+	var ports []int
+	for range n {
+		listener, err := net.Listen("tcp4", "127.0.0.1:0")
+		if err != nil {
+			return nil, fmt.Errorf("choose a port: %w", err)
+		}
+		defer listener.Close() // after all are chosen, so that they differ
+		ports = append(ports, listener.Addr().(*net.TCPAddr).Port)
+	}
+	return ports, nil
+}
