@@ -85,11 +85,8 @@ func (r *run) applyUser(ctx context.Context, want Wanted, have State, plan Plan)
 		r.opened = r.opened || change.Close
 		return r.write(change.Change, func() error {
 			user, err := r.nautobot.CreateUser(ctx, change.Write)
-			if errors.Is(err, RejectedField("groups")) && have.Access == nil {
-				return errNoAccess
-			}
 			r.userID = user.ID
-			return err
+			return missingGroup(err, have)
 		})
 	}
 	r.userID = have.User.ID
@@ -103,7 +100,7 @@ func (r *run) applyUser(ctx context.Context, want Wanted, have State, plan Plan)
 	if change.writes() {
 		r.opened = r.opened || change.Open
 		if err := r.write(change.Change, func() error {
-			return r.nautobot.UpdateUser(ctx, have.User.ID, change.Write)
+			return missingGroup(r.nautobot.UpdateUser(ctx, have.User.ID, change.Write), have)
 		}); err != nil {
 			return err
 		}
@@ -121,6 +118,16 @@ func (r *run) applyUser(ctx context.Context, want Wanted, have State, plan Plan)
 		return fmt.Errorf("account %q may not read its own tokens: group %q needs a permission for that, which the superuser token's account may not look at", want.Username, want.ManagedGroup)
 	}
 	return nil
+}
+
+// missingGroup turns Nautobot's refusal to put an account into a group that
+// does not exist into a look at the managed group. The rule's groups were
+// looked at before.
+func missingGroup(err error, have State) error {
+	if errors.Is(err, RejectedField("groups")) && have.Access == nil {
+		return errNoAccess
+	}
+	return err
 }
 
 func (r *run) applyToken(ctx context.Context, want Wanted, have State, login Login, change TokenChange) error {

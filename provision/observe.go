@@ -60,9 +60,6 @@ func (r *run) observe(ctx context.Context, want Wanted) (State, error) {
 	switch {
 	case have.User == nil:
 		have.TokensKnown = true
-		if r.DryRun { // a run finds out by trying
-			have.Access, err = r.lookAtAccess(ctx, want.ManagedGroup)
-		}
 	case have.Own:
 		have.TokensKnown = true // read already
 	case !have.User.Active:
@@ -74,6 +71,11 @@ func (r *run) observe(ctx context.Context, want Wanted) (State, error) {
 	}
 	if err == nil && have.TokensKnown && have.Key == KeyNotAsked && find(have.Tokens, want.Token) == nil {
 		have.Key, err = r.askKey(ctx, want.Token)
+	}
+	// A run finds out by trying whether the managed group is there.
+	joins := have.User == nil || !have.Own && !hasGroup(have.User.Groups, want.ManagedGroup)
+	if err == nil && r.DryRun && joins && have.Access == nil {
+		have.Access, err = r.lookAtAccess(ctx, want.ManagedGroup)
 	}
 	return have, err
 }

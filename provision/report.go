@@ -12,6 +12,7 @@ type Report struct {
 func (r *Report) add(change Change) {
 	i := slices.IndexFunc(r.Changes, func(c Change) bool { return c.Object == change.Object })
 	if i < 0 {
+		change.Fields, change.Notes = slices.Clone(change.Fields), slices.Clone(change.Notes)
 		r.Changes = append(r.Changes, change)
 		return
 	}

@@ -1,0 +1,332 @@
+package provision_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/rackerlabs/understack/go/nautobot-token/nautobot"
+	"github.com/rackerlabs/understack/go/nautobot-token/nautobot/nautobottest"
+	"github.com/rackerlabs/understack/go/nautobot-token/provision"
+)
+
+const (
+	username    = "rxdb-lab-openstack"
+	mark        = "lab/openstack/nautobot-token"
+	description = "nautobot-token: " + mark
+	opening     = "Service account (opening)"
+)
+
+// tb is what a test and a random walk have in common.
+type tb interface {
+	Helper()
+	Error(args ...any)
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
+// key makes a token's key of 40 characters that is easy to tell from others.
+func key(name string) string { return name + strings.Repeat("x", 40-len(name)) }
+
+// world is a fake Nautobot, a Secret, and a clock that a test moves.
+type world struct {
+	nautobot *nautobottest.Server
+	now      time.Time
+	secret   map[string]string
+	version  int
+	rule     provision.Rule
+	grace    time.Duration
+	timeout  time.Duration // of one request; 0: long
+	direct   bool          // requests take no network, which is faster
+	ran      bool          // there was a run already
+	left     bool          // the Secret's password was removed, which leaves the account's as it is
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := makeWorld()
+	t.Cleanup(w.nautobot.Close)
+	return w
+}
+
+// makeWorld is newWorld for who closes it.
+func makeWorld() *world {
+	w := &world{
+		now:     time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC),
+		secret:  map[string]string{"username": username, "password": "first password", "token": key("first")},
+		version: 1,
+		rule:    provision.Rule{Secrets: []string{"*"}, Usernames: []string{"*"}},
+		grace:   time.Hour,
+	}
+	w.nautobot = nautobottest.New(nautobottest.Options{Now: func() time.Time { return w.now }})
+	return w
+}
+
+// set changes the Secret as a backend would; an empty value removes the key.
+func (w *world) set(name, value string) {
+	w.version++
+	if value == "" {
+		w.left = w.left || name == "password" && w.ran
+		delete(w.secret, name)
+		return
+	}
+	w.secret[name] = value
+}
+
+// source is the Secret of a world. first, if given, is what the first read
+// sees: a run that was started for an older version.
+type source struct {
+	world *world
+	first *provision.Secret
+}
+
+func (s *source) Secret(context.Context) (provision.Secret, error) {
+	if first := s.first; first != nil {
+		s.first = nil
+		return *first, nil
+	}
+	return s.world.current(), nil
+}
+
+func (w *world) current() provision.Secret {
+	data := map[string]provision.Sensitive{}
+	for name, value := range w.secret {
+		data[name] = provision.Hide(value)
+	}
+	return provision.Secret{
+		Namespace: "openstack", Name: "nautobot-token", UID: "1", ResourceVersion: fmt.Sprint(w.version),
+		Labels: map[string]string{"token/type": "nautobot"}, Data: data,
+	}
+}
+
+// run is one run of the program's core, with the production client.
+func (w *world) run(ctx context.Context) (provision.Report, error) {
+	return w.runAs(ctx, "one", &source{world: w})
+}
+
+// runAs is run under a name that the server sees as the user agent.
+func (w *world) runAs(ctx context.Context, name string, source provision.Source) (provision.Report, error) {
+	address, err := url.Parse(w.nautobot.URL)
+	if err != nil {
+		panic(err)
+	}
+	w.ran = true
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	token := provision.Hide(w.nautobot.Token)
+	var transport http.RoundTripper
+	if w.direct {
+		transport = direct{w.nautobot}
+	}
+	hosts, err := provision.NewHosts(address, nil)
+	if err != nil {
+		panic(err)
+	}
+	_, report, err := provision.Provisioner{
+		Source: source,
+		Connect: func(context.Context) (provision.Nautobot, provision.Sensitive, error) {
+			return nautobot.New(nautobot.Config{
+				URL: address, Token: token, UserAgent: name, Log: log,
+				Pause: time.Millisecond, Timeout: w.timeout, Transport: transport,
+			}), token, nil
+		},
+		Hosts:   hosts,
+		Policy:  provision.Policy{ManagedGroup: provision.DefaultManagedGroup, Rules: []provision.Rule{w.rule}},
+		Cluster: "lab",
+		Grace:   w.grace,
+		Now:     func() time.Time { return w.now },
+		Log:     log,
+	}.Provision(ctx)
+	return report, err
+}
+
+// direct carries a request to a server without a network between them.
+type direct struct{ to http.Handler }
+
+func (d direct) RoundTrip(req *http.Request) (*http.Response, error) {
+	recorder := httptest.NewRecorder()
+	if req.Body == nil {
+		req.Body = http.NoBody
+	}
+	d.to.ServeHTTP(recorder, req)
+	if err := req.Context().Err(); err != nil {
+		return nil, err
+	}
+	return recorder.Result(), nil
+}
+
+// mustRun is a run that nothing disturbs and nothing is wrong with.
+func (w *world) mustRun(t tb) provision.Report {
+	t.Helper()
+	report, err := w.run(context.Background())
+	if err != nil {
+		t.Fatalf("an undisturbed run: %v", err)
+	}
+	return report
+}
+
+// mustBeDone checks that the account is what the Secret asks for, and that
+// another run writes nothing.
+func (w *world) mustBeDone(t tb) {
+	t.Helper()
+	w.checkAccount(t)
+	before := w.state()
+	w.nautobot.ResetRequests()
+	w.mustRun(t)
+	if writes := w.nautobot.Writes(); len(writes) > 0 {
+		t.Errorf("a further run writes: %v", writes)
+	}
+	if diff := cmp.Diff(before, w.state()); diff != "" {
+		t.Errorf("a further run changes Nautobot (-before +after):\n%s", diff)
+	}
+}
+
+// state is what Nautobot has, without the secrets: a failing test shows it.
+func (w *world) state() nautobottest.Snapshot {
+	snapshot := w.nautobot.Snapshot()
+	for i := range snapshot.Users {
+		snapshot.Users[i].Password = fingerprint(snapshot.Users[i].Password)
+	}
+	for i := range snapshot.Tokens {
+		snapshot.Tokens[i].Key = fingerprint(snapshot.Tokens[i].Key)
+	}
+	return snapshot
+}
+
+func fingerprint(secret string) string {
+	switch {
+	case secret == "":
+		return ""
+	case strings.HasPrefix(secret, "Aa1-"): // derived from the superuser token, another one in each world
+		return "opening"
+	}
+	sum := sha256.Sum256([]byte(secret))
+	return hex.EncodeToString(sum[:4])
+}
+
+// checkAccount holds Nautobot against the Secret.
+func (w *world) checkAccount(t tb) {
+	t.Helper()
+	user, ok := w.nautobot.User(w.secret["username"])
+	if !ok {
+		t.Fatal("there is no such account")
+	}
+	if w.left && w.secret["password"] == "" && fingerprint(user.Password) != "opening" {
+		user.Password = ""
+	}
+	got := nautobottest.User{
+		Username: user.Username, Password: fingerprint(user.Password), FirstName: user.FirstName, LastName: user.LastName,
+		Superuser: user.Superuser, Staff: user.Staff, Inactive: user.Inactive,
+	}
+	want := nautobottest.User{
+		Username: w.secret["username"], Password: fingerprint(w.secret["password"]),
+		FirstName: "Service account", LastName: mark, Superuser: w.rule.Superuser,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("account (-want +got):\n%s", diff)
+	}
+	for _, group := range append([]string{provision.DefaultManagedGroup}, w.rule.Groups...) {
+		if !contains(user.Groups, group) {
+			t.Errorf("the account is not in group %q", group)
+		}
+	}
+
+	found := false
+	for _, token := range w.nautobot.Tokens(user.Username) {
+		ended := !token.Expires.IsZero() && !token.Expires.After(w.now.Add(w.grace+time.Minute))
+		switch {
+		case token.Key == w.secret["token"]:
+			found = true
+			if token.Description != description || token.ReadOnly || !token.Expires.IsZero() {
+				t.Errorf("the token is not as it should be: %q, read-only %v, expires %v", token.Description, token.ReadOnly, token.Expires)
+			}
+		case (token.Description == description || w.rule.Exclusive) && !ended:
+			t.Error("a superseded token goes on working")
+		}
+	}
+	if !found {
+		t.Error("the account has not got the token")
+	}
+}
+
+func contains(list []string, text string) bool {
+	for _, one := range list {
+		if one == text {
+			return true
+		}
+	}
+	return false
+}
+
+// scenarios are what a run may have to do. prepare brings the world to where
+// the run begins.
+var scenarios = map[string]func(t tb, w *world){
+	"create": func(tb, *world) {},
+	"create where the group is there": func(_ tb, w *world) {
+		w.nautobot.AddGroup(provision.DefaultManagedGroup)
+	},
+	"rotate the token": func(t tb, w *world) {
+		w.mustRun(t)
+		w.set("token", key("second"))
+	},
+	"rotate the token, end the old one at once": func(t tb, w *world) {
+		w.mustRun(t)
+		w.set("token", key("second"))
+		w.grace = 0
+	},
+	"rotate the password": func(t tb, w *world) {
+		w.mustRun(t)
+		w.set("password", "second password")
+	},
+	"rotate both": func(t tb, w *world) {
+		w.mustRun(t)
+		w.set("password", "second password")
+		w.set("token", key("second"))
+	},
+	"create without a password": func(_ tb, w *world) { w.set("password", "") },
+	"rotate the token without a password": func(t tb, w *world) {
+		w.set("password", "")
+		w.mustRun(t)
+		w.set("token", key("second"))
+	},
+	"repair a token without a password": func(t tb, w *world) {
+		w.set("password", "")
+		w.mustRun(t)
+		w.nautobot.UpdateToken(w.secret["token"], func(t *nautobottest.Token) { t.Expires, t.ReadOnly = w.now, true })
+	},
+	"adopt": func(_ tb, w *world) {
+		w.rule.Adopt = true
+		w.nautobot.AddUser(nautobottest.User{Username: username, Password: "by hand", Groups: []string{"people"}})
+	},
+	"exclusive": func(t tb, w *world) {
+		w.mustRun(t)
+		w.rule.Exclusive = true
+		w.nautobot.AddToken(username, nautobottest.Token{Key: key("by-hand"), Description: "by hand"})
+	},
+	"repair everything": func(t tb, w *world) {
+		w.mustRun(t)
+		w.nautobot.UpdateToken(w.secret["token"], func(t *nautobottest.Token) {
+			t.Expires, t.ReadOnly, t.Description = w.now, true, ""
+		})
+		w.nautobot.UpdateUser(username, func(u *nautobottest.User) {
+			u.Password, u.FirstName, u.Groups, u.Staff, u.Superuser = "drift", "", nil, true, true
+		})
+		w.nautobot.DeletePermission(provision.DefaultManagedGroup)
+	},
+	"another account": func(t tb, w *world) {
+		w.mustRun(t)
+		w.set("username", "rxdb-lab-nova")
+		w.set("token", key("second"))
+	},
+}
