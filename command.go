@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"time"
 
@@ -42,7 +43,7 @@ exits. Running it again changes nothing.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return flagError(err) })
-	root.AddCommand(newProvisionCommand(), newVersionCommand())
+	root.AddCommand(newProvisionCommand(), newSetupCommand(), newVersionCommand())
 	return root
 }
 
@@ -65,7 +66,9 @@ Exit codes:
   3    refused: the Secret, the ownership of an account or a rule of Nautobot's
        forbids it; nothing was written
   4    only with --dry-run --detailed-exitcode: there is something to do
-  130  stopped by SIGINT, 143 by SIGTERM, after the request in flight`,
+  130  stopped by SIGINT, 143 by SIGTERM, after the request in flight
+
+` + secretsInEnvironment,
 		Example: `  nautobot-token provision nautobot-token -n openstack
   nautobot-token provision nautobot-token -n openstack --dry-run
   nautobot-token provision -f secret.yaml --dry-run --detailed-exitcode`,
@@ -81,6 +84,11 @@ Exit codes:
 	return cmd
 }
 
+// secretsInEnvironment is the part of a help text about what has no flag.
+const secretsInEnvironment = `The superuser token can be given in the environment instead of by its Secret,
+as NAUTOBOT_TOKEN, or as NAUTOBOT_TOKEN_FILE, a file that holds it. It has no
+flag: the arguments of a process are there for everybody to see.`
+
 // runProvision is the whole way of one Secret: read it, compare, write, report.
 func runProvision(cmd *cobra.Command, settings settings, args []string) error {
 	log := settings.logger(cmd.ErrOrStderr())
@@ -92,8 +100,8 @@ func runProvision(cmd *cobra.Command, settings settings, args []string) error {
 	if err != nil {
 		var refused *provision.Refusal
 		if errors.As(err, &refused) {
-			newReport(cmd.OutOrStdout(), settings).end(target.name, provision.Report{}, err)
-			log.Error("refused", "secret", target.name, "error", err.Error())
+			newReport(cmd.OutOrStdout(), settings).end("secret/"+target.name, provision.Report{}, err)
+			return outcome(settings, provision.Report{}, err, log.With("secret", target.name))
 		}
 		return err
 	}
@@ -102,14 +110,7 @@ func runProvision(cmd *cobra.Command, settings settings, args []string) error {
 	provisioner := provision.Provisioner{
 		Source: target.source,
 		Connect: func(ctx context.Context) (provision.Nautobot, provision.Sensitive, error) {
-			token, err := settings.superuserToken(ctx, target.cluster)
-			if err != nil {
-				return nil, token, err
-			}
-			return nautobot.New(nautobot.Config{
-				URL: settings.nautobotURL, Roots: settings.roots, Token: token,
-				UserAgent: userAgent(), Log: log,
-			}), token, nil
+			return connectNautobot(ctx, settings, target.cluster, log)
 		},
 		Hosts:   settings.hosts,
 		Policy:  settings.rules,
@@ -120,9 +121,14 @@ func runProvision(cmd *cobra.Command, settings settings, args []string) error {
 		Log:     log,
 	}
 	secret, report, err := provisioner.Provision(ctx)
-	newReport(cmd.OutOrStdout(), settings).end(target.name, report, err)
+	newReport(cmd.OutOrStdout(), settings).end("secret/"+target.name, report, err)
 	leaveEvent(ctx, target, settings, secret, report, err, log)
 
+	return outcome(settings, report, err, log)
+}
+
+// outcome logs what went wrong, once, and is what the exit code is made of.
+func outcome(settings settings, report provision.Report, err error, log *slog.Logger) error {
 	var refused *provision.Refusal
 	switch {
 	case errors.As(err, &refused):
@@ -135,6 +141,19 @@ func runProvision(cmd *cobra.Command, settings settings, args []string) error {
 		return errPending
 	}
 	return nil
+}
+
+// connectNautobot finds the superuser token; it connects to Nautobot with the
+// first request only.
+func connectNautobot(ctx context.Context, settings settings, cluster *kube.Client, log *slog.Logger) (provision.Nautobot, provision.Sensitive, error) {
+	token, err := settings.superuserToken(ctx, cluster)
+	if err != nil {
+		return nil, token, err
+	}
+	return nautobot.New(nautobot.Config{
+		URL: settings.nautobotURL, Roots: settings.roots, Token: token,
+		UserAgent: userAgent(), Log: log,
+	}), token, nil
 }
 
 // target is the Secret to provision from, and where it is.
@@ -200,7 +219,7 @@ func findTarget(stdin io.Reader, settings settings, args []string) (target, erro
 
 // leaveEvent tells the Secret's owner, as far as the cluster lets us. A run
 // that changed nothing leaves none.
-func leaveEvent(ctx context.Context, target target, settings settings, secret provision.Secret, report provision.Report, err error, log interface{ Debug(string, ...any) }) {
+func leaveEvent(ctx context.Context, target target, settings settings, secret provision.Secret, report provision.Report, err error, log *slog.Logger) {
 	var refused *provision.Refusal
 	warning := errors.As(err, &refused)
 	if !target.inside || settings.dryRun || secret.Name == "" || !warning && !report.Changed() {

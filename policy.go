@@ -50,8 +50,11 @@ func parsePolicy(text []byte) (provision.Policy, error) {
 	} else if err != nil {
 		return policy, yamlError(err)
 	}
-	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return policy, at(1, "", errors.New("want one YAML document"))
+	var second yaml.Node
+	if err := decoder.Decode(&second); err == nil {
+		return policy, at(second.Line, "", errors.New("want one YAML document"))
+	} else if !errors.Is(err, io.EOF) {
+		return policy, yamlError(err)
 	}
 	top, err := fields(document.Content[0], "managedGroup", "rules")
 	if err != nil {
@@ -68,8 +71,8 @@ func parsePolicy(text []byte) (provision.Policy, error) {
 		}
 	}
 	rules := top["rules"]
-	if rules == nil || rules.Kind != yaml.SequenceNode || len(rules.Content) == 0 {
-		return policy, at(document.Content[0].Line, "rules", errors.New("want a list of rules: without any, every Secret is refused"))
+	if rules == nil || rules.Kind != yaml.SequenceNode || len(rules.Content) == 0 || rules.Anchor != "" {
+		return policy, at(lineOf(rules, document.Content[0]), "rules", errors.New("want a list of rules: without any, every Secret is refused"))
 	}
 	for _, node := range rules.Content {
 		rule, err := parseRule(node)
@@ -119,6 +122,8 @@ func fields(node *yaml.Node, known ...string) (map[string]*yaml.Node, error) {
 	for i := 0; i < len(node.Content); i += 2 {
 		key := node.Content[i]
 		switch {
+		case key.Kind != yaml.ScalarNode || key.Anchor != "":
+			return nil, at(key.Line, "", fmt.Errorf("want a plain key, without an anchor: %s", strings.Join(known, ", ")))
 		case !slices.Contains(known, key.Value):
 			return nil, at(key.Line, key.Value, fmt.Errorf("is no key of a policy; known here: %s", strings.Join(known, ", ")))
 		case found[key.Value] != nil:

@@ -30,17 +30,17 @@ type line struct {
 	DryRun bool             `json:"dryRun,omitempty"`
 }
 
-// end prints the report of a run, and the error that ended it.
-func (r report) end(secret string, result provision.Report, err error) {
+// end prints the report of a run, and the error that ended its work on object.
+func (r report) end(object string, result provision.Report, err error) {
 	var lines []line
 	for _, change := range result.Changes {
 		lines = append(lines, line{change.Object, change.Action, change.Fields, change.Notes, r.dryRun})
 	}
 	var refused *provision.Refusal
 	if errors.As(err, &refused) {
-		lines = append(lines, line{"secret/" + secret, provision.Refused, nil, refused.Problems, r.dryRun})
+		lines = append(lines, line{object, provision.Refused, nil, refused.Problems, r.dryRun})
 	} else if err != nil {
-		lines = append(lines, line{"secret/" + secret, provision.Failed, nil, []string{err.Error()}, r.dryRun})
+		lines = append(lines, line{object, provision.Failed, nil, []string{err.Error()}, r.dryRun})
 	}
 	if r.json {
 		encoder := json.NewEncoder(r.out)

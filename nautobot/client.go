@@ -194,7 +194,7 @@ func (c *Client) judge(call call, resp *http.Response, err error) *Error {
 	case superuser && failed.kind != nil:
 		failed.Hint = "the superuser token is not accepted"
 	case superuser && failed.Status == http.StatusForbidden:
-		failed.Hint = "the superuser token's account needs the permission " + call.needs
+		failed.Hint = "the superuser token's account needs " + call.needs + " for this"
 	}
 	return failed
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/mail"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -67,7 +68,7 @@ func ParseAccount(secret Secret, hosts Hosts) (Account, error) {
 	account := Account{
 		Username: p.username(),
 		Password: Hide(p.password()),
-		Token:    Hide(p.token()),
+		Token:    Hide(p.token("token")),
 		Email:    p.email(),
 		Warnings: p.warnings,
 	}
@@ -75,6 +76,18 @@ func ParseAccount(secret Secret, hosts Hosts) (Account, error) {
 		return Account{}, &Refusal{p.problems}
 	}
 	return account, nil
+}
+
+// ParseToken checks the token of a Secret that has nothing else to say, under
+// the first of the keys that it has. Its problems come in one *Refusal.
+func ParseToken(secret Secret, keys ...string) (Sensitive, error) {
+	p := parser{secret: secret}
+	i := slices.IndexFunc(keys, func(key string) bool { _, ok := secret.Data[key]; return ok })
+	token := Hide(p.token(keys[max(i, 0)]))
+	if len(p.problems) > 0 {
+		return Sensitive{}, &Refusal{p.problems}
+	}
+	return token, nil
 }
 
 // parser collects the problems of one Secret.
@@ -133,22 +146,22 @@ func (p *parser) username() string {
 	return text
 }
 
-func (p *parser) token() string {
-	text, ok := p.required("token")
+func (p *parser) token(key string) string {
+	text, ok := p.required(key)
 	if !ok {
 		return ""
 	}
 	if n := utf8.RuneCountInString(text); n != tokenLength {
-		p.problem(`key "token" has %d characters, want exactly %d`, n, tokenLength)
+		p.problem("key %q has %d characters, want exactly %d", key, n, tokenLength)
 		return ""
 	}
 	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		p.problem(`key "token": want visible ASCII characters only, no blanks`)
+		p.problem("key %q: want visible ASCII characters only, no blanks", key)
 		return ""
 	}
 	for _, known := range knownTokens {
 		if text == known {
-			p.problem(`key "token" is a token from public documentation: make one of your own`)
+			p.problem("key %q is a token from public documentation: make one of your own", key)
 		}
 	}
 	return text

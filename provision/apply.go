@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 var (
@@ -224,7 +225,8 @@ func (r *run) write(change Change, do func() error) error {
 	}
 	// Another run may have been first, or have cleared or changed the password
 	// with which the account was to write its token.
-	again := errors.Is(err, ErrUncertain) || errors.Is(err, ErrDenied)
+	ownDoing := strings.HasPrefix(change.Object, "token/")
+	again := errors.Is(err, ErrUncertain) || ownDoing && errors.Is(err, ErrDenied)
 	for _, unique := range []string{"username", "key", "name"} {
 		again = again || change.Action == Created && errors.Is(err, RejectedField(unique))
 	}

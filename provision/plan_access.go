@@ -11,51 +11,64 @@ type PermissionChange struct {
 	Permission Permission
 }
 
-// planAccess compares the managed group and the permission of the same name,
-// which lets members manage their own tokens: nobody else can, not even a
-// superuser, and without it only superusers could have tokens.
-func planAccess(name string, have *AccessState) (*Change, *PermissionChange) {
-	if have == nil {
-		return nil, nil
-	}
-	var group *Change
-	if !have.GroupExists {
-		group = &Change{Object: "group/" + name, Action: Created}
-	}
-	want := Permission{
-		Name:        name,
+// ownTokens lets the members of the group of the same name manage their own
+// tokens. Nobody else can, not even a superuser, and without it only
+// superusers could have tokens.
+func ownTokens(group string) Permission {
+	return Permission{
+		Name:        group,
 		Enabled:     true,
 		ObjectTypes: []string{"users.token"},
 		Actions:     []string{"view", "add", "change", "delete"},
 		Constraints: map[string]any{"user": "$user"},
-		Groups:      []Group{{Name: name}},
+		Groups:      []Group{{Name: group}},
 	}
-	change := PermissionChange{Change{Object: "permission/" + name, Action: Created}, want}
-	if have.Permission == nil {
-		return group, &change
-	}
+}
 
-	is := *have.Permission
-	change.Permission.ID = is.ID
+// planAccess compares the managed group and its permission.
+func planAccess(name string, have *AccessState) (*Change, *PermissionChange) {
+	if have == nil {
+		return nil, nil
+	}
+	return planGroup(name, have.GroupExists), planPermission(ownTokens(name), have.Permission)
+}
+
+func planGroup(name string, exists bool) *Change {
+	if exists {
+		return nil
+	}
+	return &Change{Object: "group/" + name, Action: Created}
+}
+
+// planPermission compares a permission, field by field. Groups that it has
+// besides are left to it.
+func planPermission(want Permission, have *Permission) *PermissionChange {
+	change := PermissionChange{Change{Object: "permission/" + want.Name, Action: Created}, want}
+	if have == nil {
+		return &change
+	}
 	differs := func(field string, same bool) {
 		if !same {
 			change.Fields = append(change.Fields, field)
 		}
 	}
-	differs("enabled", is.Enabled)
-	differs("object_types", slices.Equal(is.ObjectTypes, want.ObjectTypes))
-	differs("actions", sameSet(is.Actions, want.Actions))
-	differs("constraints", reflect.DeepEqual(is.Constraints, want.Constraints))
-	differs("groups", hasGroup(is.Groups, name))
-	if len(change.Fields) == 0 {
-		return group, nil
+	differs("enabled", have.Enabled)
+	differs("object_types", slices.Equal(have.ObjectTypes, want.ObjectTypes))
+	differs("actions", sameSet(have.Actions, want.Actions))
+	differs("constraints", reflect.DeepEqual(have.Constraints, want.Constraints))
+	groups := slices.Clone(have.Groups)
+	for _, group := range want.Groups {
+		if !hasGroup(groups, group.Name) {
+			groups = append(groups, group)
+		}
 	}
-	change.Permission.Groups = is.Groups
-	if !hasGroup(is.Groups, name) {
-		change.Permission.Groups = append(slices.Clone(is.Groups), Group{Name: name})
+	differs("groups", len(groups) == len(have.Groups))
+	if len(change.Fields) == 0 {
+		return nil
 	}
 	change.Action = Updated
-	return group, &change
+	change.Permission.ID, change.Permission.Groups = have.ID, groups
+	return &change
 }
 
 func sameSet(a, b []string) bool {

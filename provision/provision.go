@@ -39,6 +39,7 @@ type run struct {
 	secret         Secret
 	report         Report
 	userID         string         // of the account, in this round
+	passwordless   bool           // the Secret has no password, which is still to be said
 	opened         bool           // the account has a password for a moment, from us
 	looks          map[string]int // how often each object made us look again
 	takenTwice     bool
@@ -69,15 +70,7 @@ func (r *run) provisionVersion(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.looks, r.takenTwice = map[string]int{}, false
-	for range maxRounds {
-		if err = r.round(ctx, want); !errors.Is(err, errLookAgain) {
-			break
-		}
-	}
-	if errors.Is(err, errLookAgain) {
-		return errors.New("Nautobot does not keep what was written: it looks different each time")
-	}
+	err = r.converge(ctx, want)
 	if r.DryRun || !r.report.Changed() {
 		return err
 	}
@@ -86,6 +79,17 @@ func (r *run) provisionVersion(ctx context.Context) error {
 		return current
 	}
 	return err
+}
+
+// converge looks, plans and writes until nothing differs.
+func (r *run) converge(ctx context.Context, want Wanted) error {
+	r.looks, r.takenTwice = map[string]int{}, false
+	for range maxRounds {
+		if err := r.round(ctx, want); !errors.Is(err, errLookAgain) {
+			return err
+		}
+	}
+	return errors.New("Nautobot does not keep what was written: it looks different each time")
 }
 
 // want is what the Secret asks for and the policy allows. Nautobot is
@@ -98,6 +102,7 @@ func (r *run) want(ctx context.Context) (Wanted, error) {
 	for _, warning := range account.Warnings {
 		r.Log.Warn(warning)
 	}
+	r.passwordless = account.Password.Empty() && len(r.report.Changes) == 0
 	rule, err := r.Policy.Allow(r.secret, account.Username)
 	if err != nil {
 		return Wanted{}, err
@@ -126,7 +131,8 @@ func (r *run) round(ctx context.Context, want Wanted) error {
 	if err != nil {
 		return err
 	}
-	if want.apiOnly() && have.User != nil && !have.Own && len(r.report.Changes) == 0 {
+	if r.passwordless && have.User != nil && !have.Own {
+		r.passwordless = false
 		r.Log.Warn("the Secret has no password: one that Nautobot has for the account from before is left as it is")
 	}
 	plan, err := MakePlan(want, have, r.Now())

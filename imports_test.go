@@ -1,0 +1,78 @@
+package main
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/rackerlabs/understack/go/nautobot-token"
+
+// mayImport says what the floors of the house may stand on. Test files are
+// free, as is what is not part of the program.
+func mayImport(folder, path string) bool {
+	standard := !strings.Contains(strings.Split(path, "/")[0], ".")
+	ours := path == module || strings.HasPrefix(path, module+"/")
+	switch {
+	case path == module:
+		return false // nothing imports main
+	case strings.HasPrefix(path, "github.com/nautobot/go-nautobot/"):
+		return folder == "nautobot"
+	case strings.HasPrefix(path, "k8s.io/"), strings.HasPrefix(path, "sigs.k8s.io/"):
+		return folder == "kube" || folder == "." && path == "k8s.io/apimachinery/pkg/util/validation"
+	case folder == "provision", folder == "nautobot/nautobottest":
+		return standard
+	case folder == "nautobot", folder == "kube":
+		return !ours || path == module+"/provision"
+	}
+	return true
+}
+
+func TestImports(t *testing.T) {
+	seen := map[string]bool{}
+	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			_, err := os.Stat(filepath.Join(path, "go.mod"))
+			if path != "." && (err == nil || path == "test" || entry.Name() == "testdata" || strings.HasPrefix(entry.Name(), ".")) {
+				return filepath.SkipDir // another module, or not the program
+			}
+			return nil
+		}
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		folder := filepath.ToSlash(filepath.Dir(path))
+		for _, spec := range file.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			seen[folder+" "+imported] = true
+			if !mayImport(folder, imported) {
+				t.Errorf("%s imports %s", path, imported)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The walk did come by.
+	for _, one := range []string{". " + module + "/provision", "nautobot github.com/nautobot/go-nautobot/v2", "kube k8s.io/client-go/rest", "provision errors"} {
+		if !seen[one] {
+			t.Errorf("%s was not seen", one)
+		}
+	}
+}
