@@ -68,7 +68,7 @@ func (e *Error) Is(target error) bool {
 // passing tells whether the same read may succeed a little later.
 func (e *Error) passing() bool {
 	var certificate *tls.CertificateVerificationError
-	return e.Status == 0 && !errors.As(e.cause, &certificate) ||
+	return e.Status == 0 && !errors.As(e.cause, &certificate) && !errors.Is(e.cause, http.ErrSchemeMismatch) ||
 		e.Status >= 500 || e.Status == http.StatusTooManyRequests
 }
 
@@ -138,14 +138,13 @@ func unanswered(err error) (cause error, reason, hint string) {
 	}
 	var large *http.MaxBytesError
 	var certificate *tls.CertificateVerificationError
-	var record tls.RecordHeaderError
 	switch {
 	case errors.As(err, &large):
 		return cause, fmt.Sprintf("the answer is larger than %d bytes", large.Limit), ""
 	case errors.As(err, &certificate):
 		return cause, cause.Error(), "--nautobot-ca-file names the CA that signed the server's certificate"
-	case errors.As(err, &record):
-		return cause, "the server does not speak TLS", "is --nautobot-url right?"
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return cause, "the server speaks plain http there", "is --nautobot-url right?"
 	case asURL != nil && asURL.Timeout():
 		return cause, "timed out", ""
 	}

@@ -64,9 +64,9 @@ func (w Wanted) mayChange(have State) error {
 	case !ours && !revoked && strings.HasPrefix(user.FirstName, firstName) && user.LastName != "":
 		return refuse("account %q belongs to another Secret, %s: one account, one Secret", user.Username, user.LastName)
 	case !ours && !w.Rule.Adopt:
-		return refuse("%q is %s that was not made for this Secret: choose another username, or allow to take it over (adopt)", user.Username, power)
+		return refuse("%q is %s that was not made for this Secret: choose another username, or allow to take it over with --adopt, or adopt: true in the policy's rule", user.Username, power)
 	case !ours && powerful && !w.Rule.Superuser:
-		return refuse("%q is %s: it is taken over only where the account may be a superuser too (adopt and superuser)", user.Username, power)
+		return refuse("%q is %s: it is taken over only where the account may be a superuser too, with --superuser, or superuser: true in the policy's rule", user.Username, power)
 	case !user.Active && !revoked:
 		return refuse("account %q was deactivated in Nautobot: activate it there if it is to be used again", user.Username)
 	}

@@ -1,0 +1,21 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/rackerlabs/understack/go/nautobot-token/test/conformance"
+	"github.com/rackerlabs/understack/go/nautobot-token/test/servers"
+)
+
+// What the fake Nautobot promises, asked of real ones.
+func TestConformance(t *testing.T) {
+	onEach(t, func(t *testing.T, nautobot *servers.Nautobot) {
+		parts := strings.Split(nautobot.Version, ".")
+		conformance.Run(t, conformance.Target{
+			URL: nautobot.URL, Token: nautobot.Token, Version: strings.Join(parts[:2], "."),
+		})
+	})
+}
