@@ -42,6 +42,7 @@ exits. Running it again changes nothing.`,
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return flagError(err) })
 	root.AddCommand(newProvisionCommand(), newSetupCommand(), newVersionCommand())
 	return root

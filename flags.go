@@ -110,6 +110,10 @@ func (v *verbosity) Set(text string) error {
 
 // flagError names the variable too where a value of a flag is wrong.
 func flagError(err error) error {
+	var missing *pflag.ValueRequiredError
+	if errors.As(err, &missing) {
+		return usagef("%s: a value is missing", named(missing.GetFlag().Name))
+	}
 	var invalid *pflag.InvalidValueError
 	if !errors.As(err, &invalid) {
 		return usageError{err}

@@ -77,7 +77,7 @@ func TestParsePolicyRefuses(t *testing.T) {
 		"an alias":                        {"managedGroup: &g g\nrules: []\n", "1: managedGroup: want a text"},
 		"a merge key":                     {"rules:\n- <<: {superuser: true}\n", "2: <<: is no key of a policy; known here: " + knownInRule},
 		"a tag":                           {"rules:\n- namespace: !x a\n  usernames: [x]\n", "2: namespace: want a text"},
-		"two documents":                   {rule + "---\n" + rule, "1: want one YAML document"},
+		"two documents":                   {rule + "---\n" + rule, "4: want one YAML document"},
 		"no YAML":                         {"rules:\n\t- a\n", "2: found character that cannot start any token"},
 		"an empty managed group":          {"managedGroup: ''\n" + rule, "1: managedGroup: want the name of a group"},
 	}

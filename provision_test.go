@@ -197,7 +197,7 @@ func TestRefusals(t *testing.T) {
 		},
 		"the account was made by hand": {
 			func(w *world) { w.nautobot.AddUser(nautobottest.User{Username: username}) },
-			`"svc-openstack" is an account that was not made for this Secret: choose another username, or allow to take it over (adopt)`, false,
+			`"svc-openstack" is an account that was not made for this Secret: choose another username, or allow to take it over with --adopt, or adopt: true in the policy's rule`, false,
 		},
 		"another account has the token": {
 			func(w *world) { w.nautobot.AddToken(nautobottest.Admin, nautobottest.Token{Key: key}) }, "", false,

@@ -167,7 +167,7 @@ func TestOtherMistakes(t *testing.T) {
 	}{
 		"no such command":          {[]string{"provide"}, nil, "nautobot-token: there is no command \"provide\"\nSee 'nautobot-token --help'.\n"},
 		"no such flag":             {with("--nosuch"), nil, "nautobot-token: unknown flag: --nosuch" + help},
-		"a flag without value":     {with("--timeout"), nil, "nautobot-token: flag needs an argument: --timeout" + help},
+		"a flag without value":     {with("--timeout"), nil, "nautobot-token: --timeout (TIMEOUT): a value is missing" + help},
 		"no name":                  {[]string{"provision"}, nil, "nautobot-token: the NAME of a Secret is missing, or --filename for one in a manifest" + help},
 		"two names":                {with("second"), nil, "nautobot-token: give the NAME of one Secret, not 2 arguments" + help},
 		"name and file":            {with("-f", "x"), nil, "nautobot-token: give the NAME of a Secret or --filename, not both" + help},
@@ -260,7 +260,7 @@ func TestNoFlagTakesASecret(t *testing.T) {
 		t.Errorf("variables without a flag (-want +got):\n%s", diff)
 	}
 	// A new flag comes onto this list once somebody has thought about it.
-	harmless := strings.Fields(`namespace filename dry-run detailed-exitcode output policy superuser group adopt exclusive
+	harmless := strings.Fields(`namespace filename username dry-run detailed-exitcode output policy superuser group adopt exclusive
 		nautobot-url insecure-http nautobot-ca-file nautobot-hostname superuser-secret superuser-secret-key cluster
 		rotation-grace timeout kubeconfig context log-format verbose`)
 	visit(newRootCommand(), func(command *cobra.Command) {

@@ -23,6 +23,8 @@ func (c *Client) Secret(ctx context.Context, namespace, name string) (provision.
 		return provision.Secret{}, fmt.Errorf("read Secret %s/%s: %w; the service account needs a Role that allows to get it", namespace, name, err)
 	case err != nil:
 		return provision.Secret{}, fmt.Errorf("read Secret %s/%s: %w", namespace, name, err)
+	case secret.Name != name || secret.Namespace != namespace:
+		return provision.Secret{}, fmt.Errorf("read Secret %s/%s: what answered is no Kubernetes API server", namespace, name)
 	}
 	return hide(secret), nil
 }

@@ -16,6 +16,8 @@ type group struct {
 	Display string // the name too, also for those who may not see the group
 }
 
+func (g *group) valid() bool { return g.ID != 0 && g.Name+g.Display != "" }
+
 func groups(read []group) []provision.Group {
 	var known []provision.Group
 	for _, g := range read {
@@ -80,6 +82,10 @@ type permission struct {
 	Groups      []group
 }
 
+func (p *permission) valid() bool {
+	return p.ID != "" && p.Name != "" && p.Enabled != nil && p.ObjectTypes != nil
+}
+
 // Permission returns the permission of exactly that name, nil if there is none.
 func (c *Client) Permission(ctx context.Context, name string) (*provision.Permission, error) {
 	if name == "" {
@@ -96,9 +102,6 @@ func (c *Client) Permission(ctx context.Context, name string) (*provision.Permis
 	for _, p := range found.Results {
 		if p.Name != name {
 			continue
-		}
-		if p.ID == "" || p.Enabled == nil {
-			return nil, &Error{Operation: call.operation, Status: http.StatusOK, Reason: errShape.Error()}
 		}
 		constraints, _ := p.Constraints.(map[string]any)
 		return &provision.Permission{

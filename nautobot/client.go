@@ -119,12 +119,17 @@ func (c *Client) context(ctx context.Context, call call) context.Context {
 // never: whoever asked has to look first.
 func do[T any](ctx context.Context, c *Client, call call, send func(context.Context) (*http.Response, error)) (T, error) {
 	pause := c.pause
+	var before error
 	for {
 		value, err := try[T](ctx, c, call, send)
+		if err != nil && before != nil && ctx.Err() != nil {
+			return value, fmt.Errorf("gave up waiting: %w", before) // why says more than that the time is over
+		}
 		var failed *Error
 		if err == nil || call.write || !errors.As(err, &failed) || !failed.passing() {
 			return value, err
 		}
+		before = err
 		c.log.Warn("waiting for Nautobot", "error", err.Error(), "pause", pause.String())
 		timer := time.NewTimer(pause)
 		select {
@@ -154,7 +159,7 @@ func try[T any](ctx context.Context, c *Client, call call, send func(context.Con
 	start := time.Now()
 	resp, err := send(c.context(sending, call))
 	failed := c.judge(call, resp, err)
-	if failed == nil && decode(resp.Body, &value) != nil {
+	if failed == nil && decode(resp, &value) != nil {
 		failed = c.unreadable(call, resp)
 	}
 	status := 0
@@ -206,7 +211,7 @@ func (c *Client) unreadable(call call, resp *http.Response) *Error {
 	return &Error{
 		Operation: call.operation,
 		Status:    resp.StatusCode,
-		Reason:    fmt.Sprintf("the answer cannot be read (%s)", clean(kind, nil)),
+		Reason:    fmt.Sprintf("the answer cannot be read (%s)", clean(kind, c.secrets(call))),
 		Hint:      "is --nautobot-url right?",
 		write:     call.write,
 	}

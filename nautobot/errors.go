@@ -1,12 +1,14 @@
 package nautobot
 
 import (
+	"context"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -80,27 +82,36 @@ var tokenErrors = map[string]error{
 }
 
 // fill reads what Nautobot says of a request that it did not carry out:
-// {"detail": text} or {field: [text, ...]}. Nothing else of a body is taken:
-// the "error" of a 500 can quote a token.
+// {"detail": text}, {field: [text, ...]}, or a list of the latter. Nothing else
+// of a body is taken: the "error" of a 500 can quote a token.
 func (e *Error) fill(body io.Reader) {
-	var answer map[string]any
+	var answer any
 	if json.NewDecoder(body).Decode(&answer) != nil || e.Status >= 500 {
 		return
 	}
+	items, ok := answer.([]any)
+	if !ok {
+		items = []any{answer}
+	}
 	var said []string
-	for _, field := range slices.Sorted(maps.Keys(answer)) {
-		switch value := answer[field].(type) {
-		case string:
-			if field == "detail" {
-				e.kind = tokenErrors[value]
-				said = append(said, value)
-			}
-		case []any:
-			if e.Status == http.StatusBadRequest {
-				e.fields = append(e.fields, field)
-			}
-			for _, text := range value {
-				said = append(said, field+": "+fmt.Sprint(text))
+	for _, item := range items {
+		fields, _ := item.(map[string]any)
+		for _, field := range slices.Sorted(maps.Keys(fields)) {
+			switch value := fields[field].(type) {
+			case string:
+				if field == "detail" {
+					said = append(said, value)
+				}
+				if e.Status == http.StatusForbidden && field == "detail" {
+					e.kind = tokenErrors[value]
+				}
+			case []any:
+				if e.Status == http.StatusBadRequest {
+					e.fields = append(e.fields, field)
+				}
+				for _, text := range value {
+					said = append(said, field+": "+fmt.Sprint(text))
+				}
 			}
 		}
 	}
@@ -111,6 +122,10 @@ const maxReason = 500 // bytes
 
 // clean makes a text fit for a line of a log, without the secrets.
 func clean(text string, secrets []provision.Sensitive) string {
+	// The longest first: one secret may be a part of another.
+	secrets = slices.SortedFunc(slices.Values(secrets), func(a, b provision.Sensitive) int {
+		return len(b.Reveal()) - len(a.Reveal())
+	})
 	for _, secret := range secrets {
 		if !secret.Empty() {
 			text = strings.ReplaceAll(text, secret.Reveal(), secret.String())
@@ -129,7 +144,8 @@ func clean(text string, secrets []provision.Sensitive) string {
 }
 
 // unanswered is the error of a request that got no usable answer, without the
-// URL, which names the account.
+// URL, which names the account. Only texts are taken that cannot quote what
+// came over the wire.
 func unanswered(err error) (cause error, reason, hint string) {
 	cause = err
 	var asURL *url.Error
@@ -138,6 +154,7 @@ func unanswered(err error) (cause error, reason, hint string) {
 	}
 	var large *http.MaxBytesError
 	var certificate *tls.CertificateVerificationError
+	var network *net.OpError
 	switch {
 	case errors.As(err, &large):
 		return cause, fmt.Sprintf("the answer is larger than %d bytes", large.Limit), ""
@@ -145,8 +162,12 @@ func unanswered(err error) (cause error, reason, hint string) {
 		return cause, cause.Error(), "--nautobot-ca-file names the CA that signed the server's certificate"
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return cause, "the server speaks plain http there", "is --nautobot-url right?"
-	case asURL != nil && asURL.Timeout():
+	case asURL != nil && asURL.Timeout(), errors.Is(err, context.DeadlineExceeded):
 		return cause, "timed out", ""
+	case errors.As(err, &network), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return cause, cause.Error(), ""
 	}
-	return cause, cause.Error(), ""
+	return errNotHTTP, errNotHTTP.Error(), ""
 }
+
+var errNotHTTP = errors.New("what came is not HTTP")

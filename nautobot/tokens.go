@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	tokenPage = 1000 // Nautobot's default for the largest page
-	maxTokens = 100 * tokenPage
+	largestPage = 1000 // Nautobot's default for MAX_PAGE_SIZE
+	maxTokens   = 100 * largestPage
 )
 
 type token struct {
@@ -26,10 +26,9 @@ type token struct {
 	WriteEnabled *bool `json:"write_enabled"`
 }
 
-func (t token) domain() (provision.Token, error) {
-	if t.ID == "" || t.Key == "" || t.WriteEnabled == nil {
-		return provision.Token{}, errShape
-	}
+func (t *token) valid() bool { return t.ID != "" && t.Key != "" && t.WriteEnabled != nil }
+
+func (t *token) domain() provision.Token {
 	known := provision.Token{
 		ID: t.ID, Key: provision.Hide(t.Key), Owner: owner(t.Display),
 		Description: t.Description, Writable: *t.WriteEnabled,
@@ -37,7 +36,7 @@ func (t token) domain() (provision.Token, error) {
 	if t.Expires != nil {
 		known.Expires = *t.Expires
 	}
-	return known, nil
+	return known
 }
 
 // owner reads the username out of "3c9cb9 (username)": no other field of a
@@ -79,7 +78,7 @@ func (c *Client) Check(ctx context.Context, login provision.Login) error {
 			return resp, err
 		}
 	}
-	_, err := do[map[string]any](ctx, c, call, send)
+	_, err := do[object](ctx, c, call, send)
 	return err
 }
 
@@ -90,7 +89,7 @@ func (c *Client) Tokens(ctx context.Context, login provision.Login) ([]provision
 	for {
 		found, err := do[page[token]](ctx, c, call, func(ctx context.Context) (*http.Response, error) {
 			// Never by key: a filter stands in the URL, and URLs are logged.
-			request := c.api.UsersTokensList(ctx).Limit(tokenPage)
+			request := c.api.UsersTokensList(ctx).Limit(largestPage)
 			if len(tokens) > 0 {
 				request = request.Offset(int32(len(tokens))) //nolint:gosec // G115: at most maxTokens
 			}
@@ -101,13 +100,9 @@ func (c *Client) Tokens(ctx context.Context, login provision.Login) ([]provision
 			return nil, err
 		}
 		for _, t := range found.Results {
-			known, err := t.domain()
-			if err != nil {
-				return nil, &Error{Operation: call.operation, Status: http.StatusOK, Reason: err.Error()}
-			}
-			tokens = append(tokens, known)
+			tokens = append(tokens, t.domain())
 		}
-		if len(found.Results) == 0 || len(tokens) >= found.Count || len(tokens) >= maxTokens {
+		if len(found.Results) == 0 || len(tokens) >= *found.Count || len(tokens) >= maxTokens {
 			return tokens, nil
 		}
 	}
@@ -126,11 +121,7 @@ func (c *Client) CreateToken(ctx context.Context, login provision.Login, fields 
 	if err != nil {
 		return provision.Token{}, err
 	}
-	known, err := made.domain()
-	if err != nil {
-		return known, &Error{Operation: call.operation, Status: http.StatusCreated, Reason: err.Error(), write: true}
-	}
-	return known, nil
+	return made.domain(), nil
 }
 
 // UpdateToken writes the fields that are set and no other. The key is not
@@ -150,7 +141,7 @@ func (c *Client) UpdateToken(ctx context.Context, login provision.Login, id stri
 // ExpireTokens lets all of them end at that time. Ids of tokens that are gone
 // are skipped by Nautobot.
 func (c *Client) ExpireTokens(ctx context.Context, login provision.Login, ids []string, at time.Time) error {
-	_, err := do[[]token](ctx, c, as(login, "expire superseded tokens").writing(), func(ctx context.Context) (*http.Response, error) {
+	_, err := do[list[token]](ctx, c, as(login, "expire superseded tokens").writing(), func(ctx context.Context) (*http.Response, error) {
 		var request []nb.PatchedBulkWritableTokenRequest
 		for _, id := range ids {
 			one := nb.PatchedBulkWritableTokenRequest{Id: id}

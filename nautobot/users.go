@@ -2,7 +2,6 @@ package nautobot
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -11,26 +10,6 @@ import (
 
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
-
-// page is one page of a list.
-type page[T any] struct {
-	Count   int
-	Results []T
-}
-
-// UnmarshalJSON refuses JSON that is no list: nothing found must not be read
-// into the answer of another server.
-func (p *page[T]) UnmarshalJSON(data []byte) error {
-	var read struct {
-		Count   *int
-		Results *[]T
-	}
-	if err := json.Unmarshal(data, &read); err != nil || read.Count == nil || read.Results == nil {
-		return errShape
-	}
-	p.Count, p.Results = *read.Count, *read.Results
-	return nil
-}
 
 type user struct {
 	ID          string
@@ -44,14 +23,15 @@ type user struct {
 	Groups      []group
 }
 
-func (u user) domain() (provision.User, error) {
-	if u.ID == "" || u.Username == "" || u.IsActive == nil || u.IsSuperuser == nil || u.IsStaff == nil {
-		return provision.User{}, errShape
-	}
+func (u *user) valid() bool {
+	return u.ID != "" && u.Username != "" && u.IsActive != nil && u.IsSuperuser != nil && u.IsStaff != nil
+}
+
+func (u *user) domain() provision.User {
 	return provision.User{
 		ID: u.ID, Username: u.Username, FirstName: u.FirstName, LastName: u.LastName, Email: u.Email,
 		Active: *u.IsActive, Superuser: *u.IsSuperuser, Staff: *u.IsStaff, Groups: groups(u.Groups),
-	}, nil
+	}
 }
 
 // User returns the account of exactly that name, nil if there is none.
@@ -76,7 +56,7 @@ func (c *Client) User(ctx context.Context, username string) (*provision.User, er
 // MarkedUsers returns the accounts with exactly that last name.
 func (c *Client) MarkedUsers(ctx context.Context, lastName string) ([]provision.User, error) {
 	found, err := c.users(ctx, lastName, func(request nb.ApiUsersUsersListRequest) nb.ApiUsersUsersListRequest {
-		return request.LastName([]string{lastName})
+		return request.LastName([]string{lastName}).Limit(largestPage)
 	})
 	return slices.DeleteFunc(found, func(u provision.User) bool { return u.LastName != lastName }), err
 }
@@ -96,11 +76,7 @@ func (c *Client) users(ctx context.Context, value string, filter func(nb.ApiUser
 	}
 	var users []provision.User
 	for _, u := range found.Results {
-		known, err := u.domain()
-		if err != nil {
-			return nil, &Error{Operation: call.operation, Status: http.StatusOK, Reason: err.Error()}
-		}
-		users = append(users, known)
+		users = append(users, u.domain())
 	}
 	return users, nil
 }
@@ -122,11 +98,7 @@ func (c *Client) CreateUser(ctx context.Context, fields provision.UserFields) (p
 	if err != nil {
 		return provision.User{}, err
 	}
-	known, err := made.domain()
-	if err != nil || known.Username != fields.Username {
-		return known, &Error{Operation: call.operation, Status: http.StatusCreated, Reason: errShape.Error(), write: true}
-	}
-	return known, nil
+	return made.domain(), nil
 }
 
 // UpdateUser writes the fields that are set and no other.

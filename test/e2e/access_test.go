@@ -105,7 +105,7 @@ func TestCAFile(t *testing.T) {
 		f.provision(t, "--timeout=4s").want(t, 1).wantWithin(t, 4*time.Second).wantRequests(t, 0, 0, 0)
 		f.proxy = newProxy(t, nautobot.URL, nil)
 		f.env["NAUTOBOT_URL"] = "https://" + f.proxy.server.Listener.Addr().String()
-		f.provision(t, "--timeout=4s").want(t, 1).wantWithin(t, 4*time.Second).wantRequests(t, 0, 0, 0).wantText(t, "HTTP response to HTTPS client")
+		f.provision(t, "--timeout=4s").want(t, 1).wantWithin(t, 4*time.Second).wantRequests(t, 0, 0, 0).wantText(t, "the server speaks plain http there")
 	})
 }
 

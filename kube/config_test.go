@@ -1,0 +1,113 @@
+package kube
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/rackerlabs/understack/go/nautobot-token/provision"
+)
+
+func TestConnectFindsTheCluster(t *testing.T) {
+	server := newAPIServer(t, nil)
+	one, two := server.kubeconfig(t, "one"), server.kubeconfig(t, "two")
+	missing := filepath.Join(t.TempDir(), "missing")
+	tests := map[string]struct {
+		flag, variable, home string // kubeconfig files
+		context              string
+		namespace            string
+		err                  string
+	}{
+		"by the flag":                         {flag: one, variable: two, namespace: "one"},
+		"by KUBECONFIG":                       {variable: two, home: one, namespace: "two"},
+		"by the first of several files":       {variable: one + string(filepath.ListSeparator) + two, namespace: "one"},
+		"by the second, if the first is gone": {variable: missing + string(filepath.ListSeparator) + two, namespace: "two"},
+		"in the home directory":               {home: one, namespace: "one"},
+		"by a context without a namespace":    {flag: one, context: "bare", namespace: "default"},
+		"by no context of that name":          {flag: one, context: "nosuch", err: `context "nosuch" does not exist`},
+		"not where the flag says":             {flag: missing, variable: one, err: "no such file or directory"},
+		"not where KUBECONFIG says":           {variable: missing, err: "no cluster is configured"},
+		"nowhere":                             {err: "no cluster is configured"},
+		"in a file that is no kubeconfig":     {flag: write(t, "token: "+canary+"\n\t:"), err: "error loading config file"},
+		"in a file with a wrong type": {
+			flag: write(t, "apiVersion: v1\nkind: Config\nusers: "+canary+"\n"), err: "error loading config file",
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			nowhere(t)
+			t.Setenv("KUBECONFIG", tc.variable)
+			if tc.home != "" {
+				clientcmd.RecommendedHomeFile = tc.home
+			}
+			client, err := Connect(tc.flag, tc.context, "nautobot-token/test")
+			noCanary(t, err)
+			switch {
+			case tc.err != "":
+				if err == nil || !strings.Contains(err.Error(), tc.err) {
+					t.Errorf("error is %v, want %q", err, tc.err)
+				}
+			case err != nil:
+				t.Error(err)
+			case client.Namespace != tc.namespace:
+				t.Errorf("namespace is %q, want %q", client.Namespace, tc.namespace)
+			}
+		})
+	}
+	if len(server.requests) > 0 {
+		t.Errorf("connecting sent %q, want no request", server.requests)
+	}
+}
+
+// The standard error of a Job is for our log and for nothing that client-go
+// has to say.
+func TestClientGoIsQuiet(t *testing.T) {
+	server := newAPIServer(t, map[string]answer{"GET " + secretPath: status(500, "InternalError", "trouble")})
+	file := server.kubeconfig(t, "one")
+	nowhere(t)
+	got := stderrOf(t, func() {
+		_, _ = Connect("", "", "")
+		t.Setenv("KUBECONFIG", filepath.Join(t.TempDir(), "missing"))
+		_, _ = Connect("", "", "")
+		t.Setenv("KUBECONFIG", filepath.Join(t.TempDir(), "missing")+string(filepath.ListSeparator)+file)
+		client, err := Connect("", "", "")
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		_, _ = client.Secret(t.Context(), "openstack", "nautobot-token")
+		_, _ = client.Secret(t.Context(), "openstack", "missing")
+		_ = client.Event(t.Context(), provision.Secret{Namespace: "openstack", Name: "n"}, true, "Refused", "", now)
+	})
+	if got != "" {
+		t.Errorf("standard error has %q, want nothing", got)
+	}
+	want := []string{"GET " + secretPath, "GET /api/v1/namespaces/openstack/secrets/missing", "POST /api/v1/namespaces/openstack/events"}
+	if diff := cmp.Diff(want, server.requests); diff != "" {
+		t.Errorf("requests (-want +got):\n%s", diff)
+	}
+}
+
+// stderrOf returns what act writes to the process's standard error.
+func stderrOf(t *testing.T, act func()) string {
+	t.Helper()
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := os.Stderr
+	os.Stderr = write
+	defer func() { os.Stderr = before }()
+	act()
+	_ = write.Close()
+	text, err := io.ReadAll(read)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}

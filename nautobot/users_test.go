@@ -1,0 +1,284 @@
+package nautobot
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/rackerlabs/understack/go/nautobot-token/nautobot/nautobottest"
+	"github.com/rackerlabs/understack/go/nautobot-token/provision"
+)
+
+func TestUserIsReadWithGroupsAndFlags(t *testing.T) {
+	both(t, func(t *testing.T, f *fixture) {
+		stored := f.AddUser(nautobottest.User{
+			Username: "a.b+c@d_e-f", FirstName: "Service account", LastName: "lab-1/openstack/token", Email: "a@example.org",
+			Superuser: true, Staff: true, Inactive: true, Groups: []string{"one", "the other"},
+		})
+		got, err := f.Client.User(t.Context(), "a.b+c@d_e-f")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := &provision.User{
+			ID: stored.ID, Username: "a.b+c@d_e-f", FirstName: "Service account", LastName: "lab-1/openstack/token",
+			Email: "a@example.org", Superuser: true, Staff: true,
+			Groups: []provision.Group{{Name: "one"}, {Name: "the other"}},
+		}
+		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(provision.Group{}, "ID")); diff != "" {
+			t.Errorf("User (-want +got):\n%s", diff)
+		}
+		if n := len(f.Requests()); n != 1 {
+			t.Errorf("%d requests, want 1", n)
+		}
+	})
+}
+
+func TestUserThatDoesNotExistIsNil(t *testing.T) {
+	both(t, func(t *testing.T, f *fixture) {
+		for _, name := range []string{"nobody", account + "x", account[1:], "SVC-OPENSTACK"} {
+			if got, err := f.Client.User(t.Context(), name); got != nil || err != nil {
+				t.Errorf("User(%q) = %v, %v, want nil, nil", name, got, err)
+			}
+		}
+	})
+}
+
+func TestUserOfADatabaseThatFoldsCaseIsRefused(t *testing.T) {
+	f := newFixture(t, nautobottest.Options{})
+	f.AddUser(nautobottest.User{Username: "Svc"})
+	f.Intercept(func(nautobottest.Request, int) nautobottest.Fault {
+		return nautobottest.Answer(200, "application/json",
+			`{"count":1,"results":[{"id":"`+someID+`","username":"Svc","is_active":true,"is_superuser":false,"is_staff":false}]}`)
+	})
+	user, err := f.Client.User(t.Context(), "svc")
+	var refused *provision.Refusal
+	if user != nil || !errors.As(err, &refused) {
+		t.Errorf("User = %v, %v, want a refusal", user, err)
+	}
+}
+
+func TestEmptyNamesAreNeverSentAsFilters(t *testing.T) {
+	f := newFixture(t, nautobottest.Options{})
+	if user, err := f.Client.User(t.Context(), ""); user != nil || err == nil {
+		t.Errorf("User = %v, %v, want an error", user, err)
+	}
+	if users, err := f.MarkedUsers(t.Context(), ""); users != nil || err == nil {
+		t.Errorf("MarkedUsers = %v, %v, want an error", users, err)
+	}
+	if exists, err := f.GroupExists(t.Context(), ""); exists || err == nil {
+		t.Errorf("GroupExists = %v, %v, want an error", exists, err)
+	}
+	if permission, err := f.Permission(t.Context(), ""); permission != nil || err == nil {
+		t.Errorf("Permission = %v, %v, want an error", permission, err)
+	}
+	if requests := f.Requests(); len(requests) > 0 {
+		t.Errorf("sent %v, want no request", requests)
+	}
+}
+
+func TestCreateUser(t *testing.T) {
+	tests := map[string]struct {
+		fields provision.UserFields
+		want   nautobottest.User
+	}{
+		"only the name and a group by name": {
+			fields: provision.UserFields{Username: "new", Groups: []provision.Group{{Name: managed}}},
+			want:   nautobottest.User{Username: "new", Groups: []string{managed}},
+		},
+		"everything": {
+			fields: provision.UserFields{
+				Username: "new", Password: provision.Hide(password), FirstName: new("Service account"), LastName: new("ns/name"),
+				Email: new("new@example.org"), Active: new(false), Superuser: new(true), Staff: new(true),
+				Groups: []provision.Group{{Name: managed}},
+			},
+			want: nautobottest.User{
+				Username: "new", Password: password, FirstName: "Service account", LastName: "ns/name",
+				Email: "new@example.org", Inactive: true, Superuser: true, Staff: true, Groups: []string{managed},
+			},
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			both(t, func(t *testing.T, f *fixture) {
+				made, err := f.CreateUser(t.Context(), tc.fields)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, _ := f.Server.User("new")
+				if made.ID != got.ID || made.Username != "new" || made.Superuser != tc.want.Superuser {
+					t.Errorf("CreateUser returned %+v, stored is id %s", made, got.ID)
+				}
+				if diff := cmp.Diff(tc.want, got, cmpopts.IgnoreFields(nautobottest.User{}, "ID", "Joined")); diff != "" {
+					t.Errorf("stored (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+func TestCreateUserFails(t *testing.T) {
+	tests := map[string]struct {
+		options nautobottest.Options
+		fields  provision.UserFields
+		want    []error
+		text    string
+	}{
+		"the name is taken": {
+			fields: provision.UserFields{Username: account},
+			want:   []error{provision.ErrRejected, provision.RejectedField("username")},
+			text:   "create user: Nautobot answered 400: username: A user with that username already exists.",
+		},
+		"the group does not exist": {
+			fields: provision.UserFields{Username: "new", Groups: []provision.Group{{Name: "nosuch"}}},
+			want:   []error{provision.ErrRejected, provision.RejectedField("groups")},
+			text:   "create user: Nautobot answered 400: groups: Related object not found using the provided attributes: {'name': 'nosuch'}",
+		},
+		"a validator does not like the password": {
+			options: nautobottest.Options{MinPasswordLength: 99},
+			fields:  provision.UserFields{Username: "new", Password: provision.Hide(password)},
+			want:    []error{provision.ErrRejected, provision.RejectedField("non_field_errors")},
+			text:    "create user: Nautobot answered 400: non_field_errors: This password is too short. It must contain at least 99 characters.",
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, tc.options)
+			_, err := f.CreateUser(t.Context(), tc.fields)
+			checkError(t, err, tc.text, tc.want...)
+			if _, made := f.Server.User("new"); made {
+				t.Error("the user was made all the same")
+			}
+		})
+	}
+}
+
+func TestUpdateUserWritesOnlyWhatIsSet(t *testing.T) {
+	before := nautobottest.User{
+		Username: "old", Password: otherKey, FirstName: "first", LastName: "last", Email: "old@example.org",
+		Staff: true, Groups: []string{"a", "b"},
+	}
+	tests := map[string]struct {
+		fields provision.UserFields
+		change func(*nautobottest.User)
+	}{
+		"nothing": {provision.UserFields{}, func(*nautobottest.User) {}},
+		"the password": {
+			provision.UserFields{Password: provision.Hide(password)},
+			func(u *nautobottest.User) { u.Password = password },
+		},
+		"flags": {
+			provision.UserFields{Superuser: new(true), Staff: new(false), Active: new(false)},
+			func(u *nautobottest.User) { u.Superuser, u.Staff, u.Inactive = true, false, true },
+		},
+		"names, one to nothing": {
+			provision.UserFields{FirstName: new("Service account"), LastName: new("ns/name"), Email: new("")},
+			func(u *nautobottest.User) { u.FirstName, u.LastName, u.Email = "Service account", "ns/name", "" },
+		},
+		"groups, which replace the list": {
+			provision.UserFields{Groups: []provision.Group{{Name: "b"}, {Name: managed}}},
+			func(u *nautobottest.User) { u.Groups = []string{"b", managed} },
+		},
+		"no group at all": {
+			provision.UserFields{Groups: []provision.Group{}},
+			func(u *nautobottest.User) { u.Groups = []string{} },
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			both(t, func(t *testing.T, f *fixture) {
+				stored := f.AddUser(before)
+				if err := f.Client.UpdateUser(t.Context(), stored.ID, tc.fields); err != nil {
+					t.Fatal(err)
+				}
+				want := before
+				tc.change(&want)
+				got, _ := f.Server.User("old")
+				if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(nautobottest.User{}, "ID", "Joined"), cmpopts.EquateEmpty()); diff != "" {
+					t.Errorf("stored (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+func TestUpdateUserKeepsGroupsThatAreGivenByID(t *testing.T) {
+	both(t, func(t *testing.T, f *fixture) {
+		stored := f.AddUser(nautobottest.User{Username: "old", Groups: []string{"a", "b"}})
+		read, err := f.Client.User(t.Context(), "old")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, g := range read.Groups {
+			if g.ID == 0 {
+				t.Errorf("group %q has no id", g.Name)
+			}
+		}
+		groups := append(read.Groups, provision.Group{Name: managed})
+		if err := f.Client.UpdateUser(t.Context(), stored.ID, provision.UserFields{Groups: groups}); err != nil {
+			t.Fatal(err)
+		}
+		got, _ := f.Server.User("old")
+		if diff := cmp.Diff([]string{"a", "b", managed}, got.Groups); diff != "" {
+			t.Errorf("groups (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestUpdateUserThatIsGoneIsUncertain(t *testing.T) {
+	both(t, func(t *testing.T, f *fixture) {
+		err := f.Client.UpdateUser(t.Context(), someID, provision.UserFields{Email: new("a@example.org")})
+		checkError(t, err, "update user: Nautobot answered 404: No User matches the given query.", provision.ErrUncertain)
+	})
+}
+
+func TestMarkedUsersHaveExactlyThatLastName(t *testing.T) {
+	both(t, func(t *testing.T, f *fixture) {
+		const mark = "lab-1/openstack/nautobot+token"
+		for name, lastName := range map[string]string{
+			"a": mark, "b": mark, "c": "lab-1/openstack/nautobot token", "d": strings.ToUpper(mark), "e": mark + "-2", "g": "",
+		} {
+			f.AddUser(nautobottest.User{Username: name, LastName: lastName, Groups: []string{managed}})
+		}
+		users, err := f.MarkedUsers(t.Context(), mark)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, u := range users {
+			got = append(got, u.Username)
+			if len(u.Groups) != 1 || u.Groups[0].Name != managed {
+				t.Errorf("groups of %q are %v, want %s", u.Username, u.Groups, managed)
+			}
+		}
+		if diff := cmp.Diff([]string{"a", "b"}, got); diff != "" {
+			t.Errorf("usernames (-want +got):\n%s", diff)
+		}
+		if users, err := f.MarkedUsers(t.Context(), "nosuch"); len(users) > 0 || err != nil {
+			t.Errorf("MarkedUsers of nobody = %v, %v", users, err)
+		}
+	})
+}
+
+func TestClearPasswordTouchesNothingElse(t *testing.T) {
+	both(t, func(t *testing.T, f *fixture) {
+		before := nautobottest.User{
+			Username: "old", Password: password, FirstName: "opening", LastName: "ns/name", Email: "old@example.org",
+			Superuser: true, Staff: true, Inactive: true, Groups: []string{"a", managed},
+		}
+		id := f.AddUser(before).ID
+		if err := f.ClearPassword(t.Context(), id, "old", "Service account"); err != nil {
+			t.Fatal(err)
+		}
+		want := before
+		want.Password, want.FirstName = "", "Service account"
+		got, _ := f.Server.User("old")
+		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(nautobottest.User{}, "ID", "Joined")); diff != "" {
+			t.Errorf("stored (-want +got):\n%s", diff)
+		}
+		checkError(t, f.ClearPassword(t.Context(), someID, "old", "x"),
+			"clear the password: Nautobot answered 404: No User matches the given query.", provision.ErrUncertain)
+	})
+}
