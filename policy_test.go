@@ -1,6 +1,9 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -8,215 +11,318 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/rackerlabs/understack/go/nautobot-token/nautobot/nautobottest"
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
 
-const wholePolicy = `# what Secrets may ask for
-managedGroup: our-group
+// everyKeyPolicy has every key.
+const everyKeyPolicy = `# who may ask for what
+managedGroup: token-managed
 rules:
   - namespace: openstack
-    secrets: ["nautobot-token", "other-*"]
-    usernames: ["*-openstack"]
-    groups: [openstack-services, "a group/with: signs"]
-    superuser: true
-    adopt: true
+    secrets: ["nautobot-token"]
+    usernames: ["*-openstack", nova]
+    groups: [openstack-services]
+    superuser: false
+    adopt: false
     exclusive: true
   - namespace: nautobot
-    usernames: ["site-?-token"]
+    secrets:
+      - "site-*"
+    usernames:
+      - 'site-*-token'
+    superuser: true
+    adopt: true
 `
 
-func TestParsePolicy(t *testing.T) {
-	got, err := parsePolicy([]byte(wholePolicy))
+func TestParsePolicyTakes(t *testing.T) {
+	smallest := provision.Policy{
+		ManagedGroup: "nautobot-token-managed",
+		Rules:        []provision.Rule{{Line: 2, Namespace: "a", Secrets: []string{"*"}, Usernames: []string{"b"}}},
+	}
+	tests := map[string]struct {
+		text string
+		want provision.Policy
+	}{
+		"with every key": {everyKeyPolicy, provision.Policy{
+			ManagedGroup: "token-managed",
+			Rules: []provision.Rule{
+				{
+					Line: 4, Namespace: "openstack", Secrets: []string{"nautobot-token"}, Usernames: []string{"*-openstack", "nova"},
+					Groups: []string{"openstack-services"}, Exclusive: true,
+				},
+				{Line: 11, Namespace: "nautobot", Secrets: []string{"site-*"}, Usernames: []string{"site-*-token"}, Superuser: true, Adopt: true},
+			},
+		}},
+		"the least there can be":        {"rules:\n- namespace: a\n  usernames: [b]\n", smallest},
+		"with line ends of Windows":     {"rules:\r\n- namespace: a\r\n  usernames: [b]\r\n", smallest},
+		"without a newline at the end":  {"rules:\n- namespace: a\n  usernames: [b]", smallest},
+		"with the end of the document":  {"rules:\n- namespace: a\n  usernames: [b]\n...\n", smallest},
+		"in the words of JSON":          {"{\"rules\":\n[{\"namespace\": \"a\", \"usernames\": [\"b\"]}]}", smallest},
+		"with comments":                 {"rules: # one\n- namespace: a # two\n  # three\n  usernames: [b] # four\n# five\n", smallest},
+		"true and false in capitals":    {"rules:\n- namespace: a\n  usernames: [b]\n  superuser: False\n  adopt: FALSE\n", smallest},
+		"numbers in quotes":             {"rules:\n- namespace: \"a\"\n  usernames: [\"b\"]\n", smallest},
+		"the managed group by its name": {"rules:\n- namespace: a\n  usernames: [b]\nmanagedGroup: nautobot-token-managed\n", smallest},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			got, err := parsePolicy([]byte(test.text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("policy (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+const (
+	topKeys  = "managedGroup, rules"
+	ruleKeys = "namespace, secrets, usernames, groups, superuser, adopt, exclusive"
+	noRules  = "want a list of rules: without any, every Secret is refused"
+)
+
+// badPolicies are files with one mistake each, and what is said about it.
+var badPolicies = map[string]struct{ text, want string }{
+	"an empty file":     {"", "1: the file is empty; want rules:"},
+	"comments alone":    {"# rules:\n", "1: the file is empty; want rules:"},
+	"an empty document": {"---\n", "2: want keys and values: " + topKeys},
+	"null":              {"null\n", "1: want keys and values: " + topKeys},
+	"a text":            {"rules\n", "1: want keys and values: " + topKeys},
+	"a list":            {"- namespace: a\n  usernames: [b]\n", "1: want keys and values: " + topKeys},
+
+	"no rules":               {"managedGroup: a\n", "1: rules: " + noRules},
+	"an empty list of rules": {"rules: []\n", "1: rules: " + noRules},
+	"rules without a value":  {"rules:\n", "1: rules: " + noRules},
+	"rules that are no list": {"rules:\n  namespace: a\n  usernames: [b]\n", "2: rules: " + noRules},
+	"an empty list of rules further down": {
+		"managedGroup: a\n\nrules: []\n", "3: rules: " + noRules,
+	},
+	"a rule that is a text":  {"rules:\n- a\n", "2: want keys and values: " + ruleKeys},
+	"a rule without a value": {"rules:\n- namespace: a\n  usernames: [b]\n-\n", "4: want keys and values: " + ruleKeys},
+	"a rule that is a list":  {"rules:\n- [a]\n", "2: want keys and values: " + ruleKeys},
+
+	"an unknown key at the top": {"rule:\n- namespace: a\n", "1: rule: is no key of a policy; known here: " + topKeys},
+	"a key of a rule at the top": {
+		"rules:\n- namespace: a\n  usernames: [b]\nsuperuser: true\n", "4: superuser: is no key of a policy; known here: " + topKeys,
+	},
+	"an unknown key in a rule": {
+		"rules:\n- namespace: a\n  usernames: [b]\n  superUser: true\n", "4: superUser: is no key of a policy; known here: " + ruleKeys,
+	},
+	"a key of the top in a rule": {
+		"rules:\n- namespace: a\n  managedGroup: b\n", "3: managedGroup: is no key of a policy; known here: " + ruleKeys,
+	},
+	"a key in capitals": {"Rules: []\n", "1: Rules: is no key of a policy; known here: " + topKeys},
+	"a key of the top twice": {
+		"managedGroup: a\nrules:\n- namespace: a\n  usernames: [b]\nmanagedGroup: a\n", "5: managedGroup: stands there twice",
+	},
+	"a key of a rule twice": {
+		"rules:\n- namespace: a\n  usernames: [b]\n  superuser: false\n  superuser: true\n", "5: superuser: stands there twice",
+	},
+	"a key twice, once in quotes": {"rules:\n- namespace: a\n  \"namespace\": b\n", "3: namespace: stands there twice"},
+
+	"a managed group without a name": {"managedGroup: \"\"\nrules: []\n", "1: managedGroup: want the name of a group"},
+	"a managed group with a blank":   {"managedGroup: \"a \"\nrules: []\n", "1: managedGroup: want the name of a group"},
+	"a managed group without value":  {"managedGroup:\nrules: []\n", "1: managedGroup: want a text"},
+	"a managed group that is a list": {"managedGroup: [a]\nrules: []\n", "1: managedGroup: want a text"},
+	"a managed group that is a date": {"managedGroup: 2026-11-24\nrules: []\n", "1: managedGroup: want a text"},
+
+	"no namespace":                {"rules:\n- usernames: [b]\n", "2: namespace: is required: the name of one namespace"},
+	"a namespace without a value": {"rules:\n- namespace:\n  usernames: [b]\n", "2: namespace: want a text"},
+	"a namespace that is a number": {
+		"rules:\n- namespace: 12\n  usernames: [b]\n", "2: namespace: want a text",
+	},
+	"a namespace that is a list": {"rules:\n- namespace: [a]\n  usernames: [b]\n", "2: namespace: want a text"},
+
+	"no usernames":                  {"rules:\n- namespace: a\n", "2: usernames: is required: globs of the account names that are allowed"},
+	"usernames without a value":     {"rules:\n- namespace: a\n  usernames:\n", "3: usernames: want a list of texts"},
+	"an empty list of usernames":    {"rules:\n- namespace: a\n  usernames: []\n", "3: usernames: want a list of texts"},
+	"usernames that are a text":     {"rules:\n- namespace: a\n  usernames: \"*\"\n", "3: usernames: want a list of texts"},
+	"usernames with a number":       {"rules:\n- namespace: a\n  usernames:\n  - b\n  - 12\n", "5: usernames: want a text"},
+	"usernames with null":           {"rules:\n- namespace: a\n  usernames: [b, ~]\n", "3: usernames: want a text"},
+	"usernames with a list":         {"rules:\n- namespace: a\n  usernames: [[b]]\n", "3: usernames: want a text"},
+	"usernames with nothing in one": {"rules:\n- namespace: a\n  usernames: [\"\"]\n", `3: usernames: "" is not a glob`},
+	"usernames with a bad glob":     {"rules:\n- namespace: a\n  usernames: [\"a[\"]\n", `3: usernames: "a[" is not a glob`},
+	"an empty list of Secrets":      {"rules:\n- namespace: a\n  usernames: [b]\n  secrets: []\n", "4: secrets: want a list of texts"},
+	"Secrets without a value":       {"rules:\n- namespace: a\n  usernames: [b]\n  secrets:\n", "4: secrets: want a list of texts"},
+	"Secrets with a bad glob":       {"rules:\n- namespace: a\n  usernames: [b]\n  secrets: [\"[]\"]\n", `4: secrets: "[]" is not a glob`},
+	"groups that are a text":        {"rules:\n- namespace: a\n  usernames: [b]\n  groups: admins\n", "4: groups: want a list of texts"},
+	"a group without a name":        {"rules:\n- namespace: a\n  usernames: [b]\n  groups: [\"\"]\n", `4: groups: "" is not a name of a group`},
+	"a group with a blank":          {"rules:\n- namespace: a\n  usernames: [b]\n  groups: [\" a\"]\n", `4: groups: " a" is not a name of a group`},
+
+	"superuser: yes":                {"rules:\n- namespace: a\n  usernames: [b]\n  superuser: yes\n", "4: superuser: want true or false"},
+	"superuser: on":                 {"rules:\n- namespace: a\n  usernames: [b]\n  superuser: on\n", "4: superuser: want true or false"},
+	"superuser: 1":                  {"rules:\n- namespace: a\n  usernames: [b]\n  superuser: 1\n", "4: superuser: want true or false"},
+	"superuser: true in quotes":     {"rules:\n- namespace: a\n  usernames: [b]\n  superuser: \"true\"\n", "4: superuser: want true or false"},
+	"superuser: yes, called a bool": {"rules:\n- namespace: a\n  usernames: [b]\n  superuser: !!bool yes\n", "4: superuser: want true or false"},
+	"superuser: yes in YAML 1.1": {
+		"%YAML 1.1\n---\nrules:\n- namespace: a\n  usernames: [b]\n  superuser: yes\n", "6: superuser: want true or false",
+	},
+	"superuser without a value": {"rules:\n- namespace: a\n  usernames: [b]\n  superuser:\n", "4: superuser: want true or false"},
+	"superuser as a list":       {"rules:\n- namespace: a\n  usernames: [b]\n  superuser: [true]\n", "4: superuser: want true or false"},
+	"adopt: true in quotes":     {"rules:\n- namespace: a\n  usernames: [b]\n  adopt: 'true'\n", "4: adopt: want true or false"},
+	"exclusive: null":           {"rules:\n- namespace: a\n  usernames: [b]\n  exclusive: null\n", "4: exclusive: want true or false"},
+	"a tag of its own":          {"rules:\n- namespace: !name a\n  usernames: [b]\n", "2: namespace: want a text"},
+	"a binary":                  {"rules:\n- namespace: !!binary YQ==\n  usernames: [b]\n", "2: namespace: want a text"},
+
+	"an anchor on a value":        {"rules:\n- namespace: &a a\n  usernames: [b]\n", "2: namespace: want a text"},
+	"an anchor on a list":         {"rules:\n- namespace: a\n  usernames: &b [b]\n", "3: usernames: want a list of texts"},
+	"an anchor in a list":         {"rules:\n- namespace: a\n  usernames: [&b b]\n", "3: usernames: want a text"},
+	"an anchor on a rule":         {"rules:\n- &r\n  namespace: a\n  usernames: [b]\n", "2: want keys and values: " + ruleKeys},
+	"an anchor on the document":   {"&d\nrules: []\n", "1: want keys and values: " + topKeys},
+	"an alias":                    {"rules:\n- namespace: &a a\n  usernames: [*a]\n", "2: namespace: want a text"},
+	"an alias of a list":          {"managedGroup: &g a\nrules: *g\n", "1: managedGroup: want a text"},
+	"a merge key":                 {"rules:\n- namespace: a\n  usernames: [b]\n  <<: {superuser: true}\n", "4: <<: is no key of a policy; known here: " + ruleKeys},
+	"a merge key with an alias":   {"rules:\n- &r\n  namespace: a\n- <<: *r\n", "2: want keys and values: " + ruleKeys},
+	"an anchor that is not there": {"rules:\n- *r\n", "1: unknown anchor 'r' referenced"},
+
+	"two documents":                    {"rules:\n- namespace: a\n  usernames: [b]\n---\nrules: []\n", "4: want one YAML document"},
+	"a document that begins after it":  {"rules:\n- namespace: a\n  usernames: [b]\n---\n", "4: want one YAML document"},
+	"a second document that is broken": {"rules:\n- namespace: a\n  usernames: [b]\n---\n[\n", "5: did not find expected node content"},
+
+	"a tab for blanks":        {"rules:\n- namespace: a\n\tusernames: [b]\n", "2: found a tab character that violates indentation"},
+	"a tab at the beginning":  {"\trules: []\n", "1: found character that cannot start any token"},
+	"a NUL":                   {"rules:\x00\n", "1: control characters are not allowed"},
+	"an executable":           {"\x7FELF\x02\x01\x01\x00", "1: control characters are not allowed"},
+	"an invalid byte":         {"rules: \xC3\x28\n", "1: invalid trailing UTF-8 octet"},
+	"half a character":        {"rules: \xC3", "1: incomplete UTF-8 octet sequence"},
+	"a mapping in a mapping":  {"rules: a: b\n", "1: mapping values are not allowed in this context"},
+	"a quote that stays open": {"managedGroup: \"a\n", "2: found unexpected end of stream"},
+}
+
+func TestParsePolicyRefusesEveryMistake(t *testing.T) {
+	for name, test := range badPolicies {
+		t.Run(name, func(t *testing.T) {
+			for range 10 { // always the same
+				_, err := parsePolicy([]byte(test.text))
+				if diff := cmp.Diff(test.want, fmt.Sprint(err)); diff != "" {
+					t.Fatalf("error (-want +got):\n%s", diff)
+				}
+			}
+		})
+	}
+}
+
+// TestParsePolicyTakesPlainKeysOnly: what a file says has to be there to read,
+// at the place where it counts.
+func TestParsePolicyTakesPlainKeysOnly(t *testing.T) {
+	tests := map[string]struct{ text, line string }{
+		"a list as a key":               {"rules:\n- namespace: a\n  ? [b]\n  : c\n", "3"},
+		"an alias as a key":             {"rules:\n- &superuser namespace: a\n  usernames: [b]\n  *superuser : true\n", "2"},
+		"an alias as a key of the top":  {"managedGroup: a\n&managedGroup rules: []\n*managedGroup : b\n", "2"},
+		"an anchor on a key":            {"rules:\n- &x namespace: a\n  usernames: [b]\n", "2"},
+		"an anchor on a key of the top": {"&x rules:\n- namespace: a\n  usernames: [b]\n", "1"},
+		"an anchor on the rules":        {"rules: &r\n- namespace: a\n  usernames: [b]\n", "1"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			policy, err := parsePolicy([]byte(test.text))
+			if err == nil {
+				t.Fatalf("accepted: %+v", policy.Rules)
+			}
+			if line, _, _ := strings.Cut(err.Error(), ": "); line != test.line {
+				t.Errorf("got error %q, want one at line %s", err, test.line)
+			}
+		})
+	}
+}
+
+func TestReadPolicy(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "policy.yaml")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	write(everyKeyPolicy)
+	policy, err := readPolicy(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := provision.Policy{ManagedGroup: "our-group", Rules: []provision.Rule{
-		{
-			Line: 4, Namespace: "openstack", Secrets: []string{"nautobot-token", "other-*"}, Usernames: []string{"*-openstack"},
-			Groups: []string{"openstack-services", "a group/with: signs"}, Superuser: true, Adopt: true, Exclusive: true,
-		},
-		{Line: 11, Namespace: "nautobot", Secrets: []string{"*"}, Usernames: []string{"site-?-token"}},
-	}}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("policy (-want +got):\n%s", diff)
+	if policy.File != file || len(policy.Rules) != 2 {
+		t.Errorf("got file %q and %d rules, want %q and 2", policy.File, len(policy.Rules), file)
 	}
-	if got, err := parsePolicy([]byte(policyText)); err != nil || got.ManagedGroup != provision.DefaultManagedGroup {
-		t.Errorf("managed group %q by default, error %v", got.ManagedGroup, err)
-	}
-}
 
-// Every mistake is told by line and key.
-func TestParsePolicyRefuses(t *testing.T) {
-	const rule = "rules:\n- namespace: a\n  usernames: [x]\n"
-	const knownInRule = "namespace, secrets, usernames, groups, superuser, adopt, exclusive"
-	tests := map[string]struct{ text, want string }{
-		"nothing":                         {"", "1: the file is empty; want rules:"},
-		"a text":                          {"rules", "1: want keys and values: managedGroup, rules"},
-		"no rules":                        {"managedGroup: g\n", "1: rules: want a list of rules: without any, every Secret is refused"},
-		"an empty list of rules":          {"rules: []\n", "1: rules: want a list of rules: without any, every Secret is refused"},
-		"a misspelt key":                  {"rule: []\n", "1: rule: is no key of a policy; known here: managedGroup, rules"},
-		"a misspelt key in a rule":        {rule + "  superUser: true\n", "4: superUser: is no key of a policy; known here: " + knownInRule},
-		"a key twice":                     {rule + "  usernames: [y]\n", "4: usernames: stands there twice"},
-		"rules twice":                     {rule + "rules: []\n", "4: rules: stands there twice"},
-		"a rule without a namespace":      {"rules:\n- usernames: [x]\n", "2: namespace: is required: the name of one namespace"},
-		"a glob of namespaces":            {"rules:\n- namespace: '*'\n  usernames: [x]\n", "2: namespace: is required: the name of one namespace"},
-		"a rule without usernames":        {"rules:\n- namespace: a\n", "2: usernames: is required: globs of the account names that are allowed"},
-		"an empty list of usernames":      {"rules:\n- namespace: a\n  usernames: []\n", "3: usernames: want a list of texts"},
-		"a text instead of a list":        {"rules:\n- namespace: a\n  usernames: x\n", "3: usernames: want a list of texts"},
-		"a number in a list":              {"rules:\n- namespace: a\n  usernames:\n  - x\n  - 5\n", "5: usernames: want a text"},
-		"a glob that is none":             {"rules:\n- namespace: a\n  usernames: ['[']\n", `3: usernames: "[" is not a glob`},
-		"an empty glob":                   {rule + "  secrets: ['']\n", `4: secrets: "" is not a glob`},
-		"a group with a blank at its end": {rule + "  groups: ['g ']\n", `4: groups: "g " is not a name of a group`},
-		"a flag that is a text":           {rule + "  superuser: 'true'\n", "4: superuser: want true or false"},
-		"a flag of YAML 1.1":              {rule + "  superuser: yes\n", "4: superuser: want true or false"},
-		"a flag that is empty":            {rule + "  adopt:\n", "4: adopt: want true or false"},
-		"an anchor":                       {"rules:\n- namespace: &n a\n  usernames: [x]\n", "2: namespace: want a text"},
-		"an alias":                        {"managedGroup: &g g\nrules: []\n", "1: managedGroup: want a text"},
-		"a merge key":                     {"rules:\n- <<: {superuser: true}\n", "2: <<: is no key of a policy; known here: " + knownInRule},
-		"a tag":                           {"rules:\n- namespace: !x a\n  usernames: [x]\n", "2: namespace: want a text"},
-		"two documents":                   {rule + "---\n" + rule, "4: want one YAML document"},
-		"no YAML":                         {"rules:\n\t- a\n", "2: found character that cannot start any token"},
-		"an empty managed group":          {"managedGroup: ''\n" + rule, "1: managedGroup: want the name of a group"},
+	// The largest that is taken, and one byte more.
+	filler := everyKeyPolicy + "#" + strings.Repeat("x", maxPolicy-len(everyKeyPolicy)-1)
+	write(filler)
+	if _, err := readPolicy(file); err != nil {
+		t.Errorf("%d bytes: %v", len(filler), err)
 	}
-	for name, tc := range tests {
-		t.Run(name, func(t *testing.T) {
-			got, err := parsePolicy([]byte(tc.text))
-			if err == nil || err.Error() != tc.want {
-				t.Errorf("policy %+v, error %v, want %q", got, err, tc.want)
-			}
-		})
+	write(filler + "x")
+	if _, err := readPolicy(file); err == nil || err.Error() != file+" is larger than 1048576 bytes" {
+		t.Errorf("%d bytes: got error %v", len(filler)+1, err)
 	}
-}
+	write(strings.Repeat("\x00", 2<<20))
+	if _, err := readPolicy(file); err == nil || err.Error() != file+" is larger than 1048576 bytes" {
+		t.Errorf("2 MB of zeros: got error %v", err)
+	}
 
-func TestPolicyDecides(t *testing.T) {
-	file := write(t, strings.NewReplacer("our-group", provision.DefaultManagedGroup).Replace(wholePolicy))
-	tests := map[string]struct {
-		prepare func(*world)
-		args    []string
-		code    int
-		want    string // part of standard output
-	}{
-		"a rule that matches": {
-			func(w *world) {
-				w.nautobot.AddGroup("openstack-services")
-				w.nautobot.AddGroup("a group/with: signs")
-			},
-			nil, exitDone, "user/svc-openstack                created",
-		},
-		"a group that does not exist":        {func(*world) {}, nil, exitRefused, "refused"},
-		"a username that no rule allows":     {func(w *world) { w.put("username", "svc-other") }, nil, exitRefused, "line 4: Secret openstack/nautobot-token may have an account called *-openstack"},
-		"a Secret that no rule is for":       {func(w *world) { w.kube.remove("openstack/nautobot-token") }, []string{"-n", "nautobot", "--"}, exitRefused, "there is no Secret"},
-		"a flag that stands in for the rule": {func(*world) {}, []string{"--superuser"}, exitUsage, ""},
-	}
-	for name, tc := range tests {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
-			tc.prepare(w)
-			t.Setenv("NAUTOBOT_TOKEN_POLICY", file)
-			got := w.run(t, with(tc.args...)...)
-			if got.code != tc.code || !strings.Contains(got.stdout, tc.want) {
-				t.Errorf("exit code %d, want %d; standard output\n%s%s", got.code, tc.code, got.stdout, got.stderr)
-			}
-			user, made := w.nautobot.User(username)
-			if made != (tc.code == exitDone) || made && !user.Superuser {
-				t.Errorf("account made: %v, superuser %v", made, user.Superuser)
-			}
-		})
-	}
-}
-
-// put changes one value of the Secret.
-func (w *world) put(name, value string) {
-	values := map[string]string{"username": username, "password": password, "token": key}
-	values[name] = value
-	w.kube.put("openstack/nautobot-token", values)
-}
-
-func TestPolicyFileIsNamedInTheError(t *testing.T) {
-	w := newWorld(t)
-	file := write(t, "rules:\n- namespace: a\n  user: x\n")
-	got := w.run(t, with("--policy", file)...)
-	got.check(t, exitUsage, "", "nautobot-token: --policy (NAUTOBOT_TOKEN_POLICY): "+file+
-		":3: user: is no key of a policy; known here: namespace, secrets, usernames, groups, superuser, adopt, exclusive\n"+
-		"See 'nautobot-token provision --help'.\n")
-	if got := w.run(t, with("--policy", write(t, strings.Repeat("#", maxPolicy+1)))...); got.code != exitUsage || !strings.Contains(got.stderr, "is larger than") {
-		t.Errorf("a file that is too large: exit code %d, %s", got.code, got.stderr)
-	}
-}
-
-// An account without a password in the Secret: its token works, and nobody
-// can log in.
-func TestAccountForTheAPIOnly(t *testing.T) {
-	w := newWorld(t)
-	w.kube.put("openstack/nautobot-token", map[string]string{"username": username, "token": key})
-	if got := w.run(t, provisionIt...); got.code != exitDone {
-		t.Fatalf("exit code %d: %s", got.code, got.stderr)
-	}
-	if user, _ := w.nautobot.User(username); user.Password != "" {
-		t.Error("the account has a password")
-	}
-	w.nautobot.ResetRequests()
-	if got := w.run(t, provisionIt...); got.code != exitDone || got.stdout != unchanged {
-		t.Errorf("second run: exit code %d, standard output %q", got.code, got.stdout)
-	}
-	for _, r := range w.nautobot.Requests() {
-		if !r.Safe() || r.Scheme == "Basic" {
-			t.Errorf("the second run sent %v", r)
+	for name, test := range badPolicies {
+		write(test.text)
+		if _, err := readPolicy(file); err == nil || err.Error() != file+":"+test.want {
+			t.Errorf("%s: got error %v, want %s:%s", name, err, file, test.want)
 		}
 	}
-}
 
-func TestRuleOfTheFlags(t *testing.T) {
-	w := newWorld(t)
-	w.nautobot.AddUser(nautobottest.User{Username: username, Password: password, Groups: []string{"theirs"}})
-	w.nautobot.AddToken(username, nautobottest.Token{Description: "by hand"})
-	w.nautobot.AddGroup("ours")
-	got := w.run(t, with("--adopt", "--superuser", "--exclusive", "--rotation-grace=0", "--group=ours")...)
-	user, _ := w.nautobot.User(username)
-	if got.code != exitDone || !user.Superuser || !cmp.Equal(user.Groups, []string{"theirs", "ours", provision.DefaultManagedGroup}, inAnyOrder) {
-		t.Errorf("exit code %d, superuser %v, groups %q: %s", got.code, user.Superuser, user.Groups, got.stderr)
+	if _, err := readPolicy(file + ".gone"); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), file+".gone") {
+		t.Errorf("a file that is not there: got error %v", err)
 	}
-	if tokens := w.nautobot.Tokens(username); len(tokens) != 1 || tokens[0].Key != key {
-		t.Errorf("%d tokens, want only the Secret's", len(tokens))
+	if _, err := readPolicy(filepath.Dir(file)); err == nil || !strings.Contains(err.Error(), filepath.Dir(file)) {
+		t.Errorf("a directory: got error %v", err)
 	}
 }
 
-var inAnyOrder = cmpopts.SortSlices(func(a, b string) bool { return a < b })
-
-var begins = regexp.MustCompile(`^[1-9][0-9]*: `)
-
-func FuzzParsePolicy(f *testing.F) {
-	files, err := filepath.Glob(filepath.Join("testdata", "policies", "*.yaml"))
-	if err != nil || len(files) == 0 {
-		f.Fatalf("no seeds, error %v", err)
+// TestFirstRuleOfAFileWins: the order in the file decides, not how closely a
+// rule matches.
+func TestFirstRuleOfAFileWins(t *testing.T) {
+	policy, err := parsePolicy([]byte(`rules:
+- namespace: openstack
+  usernames: ["*"]
+- namespace: openstack
+  secrets: [nautobot-token]
+  usernames: [nova]
+  superuser: true
+`))
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(text)
+	rule, err := policy.Allow(provision.Secret{Namespace: "openstack", Name: "nautobot-token"}, "nova")
+	if err != nil || rule.Line != 2 || rule.Superuser {
+		t.Errorf("got rule %+v and error %v, want that of line 2", rule, err)
 	}
-	f.Add([]byte("a: &a [*a]\n"))
-	f.Add([]byte("*a"))
-	f.Add([]byte("rules: [{namespace: a, usernames: [\"\\x00\"]}]"))
+}
+
+func FuzzPolicyRules(f *testing.F) {
+	f.Add([]byte(everyKeyPolicy))
+	for _, test := range badPolicies {
+		f.Add([]byte(test.text))
+	}
+	atLine := regexp.MustCompile(`^[0-9]+: `)
 	f.Fuzz(func(t *testing.T, text []byte) {
 		policy, err := parsePolicy(text)
+		again, errAgain := parsePolicy(text)
+		if fmt.Sprint(err) != fmt.Sprint(errAgain) || err == nil && !cmp.Equal(policy, again) {
+			t.Fatalf("asked twice, answered differently: %v, %v", err, errAgain)
+		}
 		if err != nil {
-			if !begins.MatchString(err.Error()) {
-				t.Errorf("error %q names no line", err)
+			if !atLine.MatchString(err.Error()) {
+				t.Errorf("got error %q, which does not begin with a line", err)
 			}
 			return
 		}
 		if policy.ManagedGroup == "" || len(policy.Rules) == 0 {
-			t.Errorf("policy %+v allows what nobody wrote down", policy)
+			t.Errorf("accepted a policy with managed group %q and %d rules", policy.ManagedGroup, len(policy.Rules))
 		}
 		for _, rule := range policy.Rules {
-			if rule.Namespace == "" || len(rule.Secrets) == 0 || len(rule.Usernames) == 0 || rule.Line < 1 {
-				t.Errorf("rule %+v allows what nobody wrote down", rule)
+			if key, err := rule.Check(); err != nil {
+				t.Errorf("accepted a rule with %s: %v", key, err)
+			}
+			if rule.Line < 1 || rule.Namespace == "" || len(rule.Secrets) == 0 {
+				t.Errorf("accepted a rule at line %d with namespace %q and Secrets %q", rule.Line, rule.Namespace, rule.Secrets)
 			}
 		}
 	})
