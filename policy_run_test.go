@@ -1,10 +1,12 @@
 package main
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/rackerlabs/understack/go/nautobot-token/nautobot/nautobottest"
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"

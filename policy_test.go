@@ -128,7 +128,7 @@ var badPolicies = map[string]struct{ text, want string }{
 	"a managed group that is a list": {"managedGroup: [a]\nrules: []\n", "1: managedGroup: want a text"},
 	"a managed group that is a date": {"managedGroup: 2026-11-24\nrules: []\n", "1: managedGroup: want a text"},
 
-	"no namespace":                {"rules:\n- usernames: [b]\n", "2: namespace: is required: the name of one namespace"},
+	"no namespace":                {"rules:\n- usernames: [b]\n", "2: namespace: want the name of one namespace"},
 	"a namespace without a value": {"rules:\n- namespace:\n  usernames: [b]\n", "2: namespace: want a text"},
 	"a namespace that is a number": {
 		"rules:\n- namespace: 12\n  usernames: [b]\n", "2: namespace: want a text",

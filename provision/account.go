@@ -70,8 +70,8 @@ func ParseAccount(secret Secret, hosts Hosts) (Account, error) {
 		Password: Hide(p.password()),
 		Token:    Hide(p.token("token")),
 		Email:    p.email(),
-		Warnings: p.warnings,
 	}
+	account.Warnings = p.warnings
 	if len(p.problems) > 0 {
 		return Account{}, &Refusal{p.problems}
 	}

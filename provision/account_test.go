@@ -452,6 +452,42 @@ func TestParseAccountShowsNothingOfAValue(t *testing.T) {
 	}
 }
 
+func TestParseToken(t *testing.T) {
+	const other = "Aq7vK2xW9bN4mT1cR8fG5hJ3pL6sD0yA7eU4iO2k"
+	tests := map[string]struct {
+		data map[string]string
+		want Sensitive
+		err  string
+	}{
+		"under the first key":            {map[string]string{"apitoken": someToken, "token": other}, Hide(someToken), ""},
+		"under the second key":           {map[string]string{"token": other}, Hide(other), ""},
+		"with a newline":                 {map[string]string{"token": other + "\n"}, Hide(other), ""},
+		"under neither":                  {map[string]string{"password": other}, Sensitive{}, missingProblem("apitoken")},
+		"the first key counts, if wrong": {map[string]string{"apitoken": "", "token": other}, Sensitive{}, emptyProblem("apitoken")},
+		"too short":                      {map[string]string{"token": other[:39]}, Sensitive{}, tokenLengthProblem(39)},
+		"of documentation":               {map[string]string{"token": knownTokens[0]}, Sensitive{}, tokenKnownProblem},
+		"too short, under the first key": {map[string]string{"apitoken": other[:39]}, Sensitive{}, `key "apitoken" has 39 characters, want exactly 40`},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			got, err := ParseToken(labelled(test.data), "apitoken", "token")
+			if !got.Equal(test.want) {
+				t.Error("got another token")
+			}
+			said := ""
+			if err != nil {
+				said = err.Error()
+				if !errors.As(err, new(*Refusal)) {
+					t.Errorf("got an error of type %T, want a *Refusal", err)
+				}
+			}
+			if diff := cmp.Diff(test.err, said); diff != "" {
+				t.Errorf("error (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 // FuzzParseAccount holds what is accepted against the rules, written down
 // once more in another way, and what is said against a list of all texts.
 func FuzzParseAccount(f *testing.F) {

@@ -22,7 +22,7 @@ func NewHosts(nautobot *url.URL, names []string) (Hosts, error) {
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[nautobot.Scheme]
 	}
-	hosts := Hosts{[]host{{strings.ToLower(nautobot.Hostname()), port}}}
+	hosts := Hosts{[]host{{strings.ToLower(strings.TrimSuffix(nautobot.Hostname(), ".")), port}}}
 	for _, name := range names {
 		h, err := parseHost(name)
 		if err != nil || strings.Contains(name, "://") {

@@ -40,16 +40,12 @@ func TestEveryInterleavingOfTwoRuns(t *testing.T) {
 // the newest token nor leave its own behind.
 func TestEveryInterleavingWithAnOvertakenRun(t *testing.T) {
 	t.Parallel()
-	for name, change := range map[string]func(*world){
-		"a newer token":              func(w *world) { w.set("token", key("newest")) },
-		"a newer token and password": func(w *world) { w.set("token", key("newest")); w.set("password", "newest") },
-	} {
-		for _, begin := range []string{"create", "rotate the token", "rotate the token, end the old one at once"} {
-			t.Run(begin+", then "+name, func(t *testing.T) {
-				t.Parallel()
-				explorer{prepare: scenarios[begin], overtake: change, fault: nautobottest.None()}.explore(t)
-			})
-		}
+	newer := func(w *world) { w.set("token", key("newest")) }
+	for _, begin := range []string{"create", "rotate the token", "rotate the token, end the old one at once"} {
+		t.Run(begin, func(t *testing.T) {
+			t.Parallel()
+			explorer{prepare: scenarios[begin], overtake: newer, fault: nautobottest.None()}.explore(t)
+		})
 	}
 }
 

@@ -125,7 +125,7 @@ func (r *run) observeGroups(ctx context.Context, want Wanted, have *State) error
 	if have.Own {
 		return nil
 	}
-	for _, name := range want.Rule.Groups {
+	for _, name := range want.groups()[1:] { // the managed group is made where it is missing
 		if have.User != nil && hasGroup(have.User.Groups, name) {
 			continue
 		}

@@ -5,7 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"strings"
+	"slices"
 )
 
 // What an account bears where Nautobot's user list shows a person's name. The
@@ -61,7 +61,7 @@ func (w Wanted) mayChange(have State) error {
 	switch {
 	case have.Own && (w.Rule.Adopt || ours): // nothing but its token is changed
 		return nil
-	case !ours && !revoked && strings.HasPrefix(user.FirstName, firstName) && user.LastName != "":
+	case !ours && !revoked && slices.Contains([]string{firstName, firstNameOpening, firstNameRevoked}, user.FirstName) && user.LastName != "":
 		return refuse("account %q belongs to another Secret, %s: one account, one Secret", user.Username, user.LastName)
 	case !ours && !w.Rule.Adopt:
 		return refuse("%q is %s that was not made for this Secret: choose another username, or allow to take it over with --adopt, or adopt: true in the policy's rule", user.Username, power)

@@ -152,8 +152,8 @@ func TestMayChange(t *testing.T) {
 				want := map[string]string{
 					yes:      "",
 					other:    `account "openstack" belongs to another Secret, ` + test.user.LastName + ": one account, one Secret",
-					adopt:    `"openstack" is ` + of + " that was not made for this Secret: choose another username, or allow to take it over (adopt)",
-					power:    `"openstack" is ` + of + ": it is taken over only where the account may be a superuser too (adopt and superuser)",
+					adopt:    `"openstack" is ` + of + " that was not made for this Secret: choose another username, or allow to take it over with --adopt, or adopt: true in the policy's rule",
+					power:    `"openstack" is ` + of + ": it is taken over only where the account may be a superuser too, with --superuser, or superuser: true in the policy's rule",
 					inactive: `account "openstack" was deactivated in Nautobot: activate it there if it is to be used again`,
 				}[test.want[i]]
 				wanted := Wanted{Account: Account{Username: "openstack"}, Mark: ourMark, Rule: rule}
@@ -186,11 +186,16 @@ func TestLogin(t *testing.T) {
 	if len(password) < 43 || len(password) > 128 { // 256 bits in base64
 		t.Errorf("got %d characters, want 43 to 128", len(password))
 	}
-	for kind, characters := range map[string]string{
+	kinds := map[string]string{
 		"a small letter": "abcdefghijklmnopqrstuvwxyz", "a capital": "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "a digit": "0123456789", "a sign": "-_",
-	} {
-		if !strings.ContainsAny(password, characters) {
-			t.Errorf("it lacks %s", kind)
+	}
+	for i := range 1000 { // as validators of passwords want it, whatever comes out
+		wanted := base
+		wanted.Username += fmt.Sprint(i)
+		for kind, characters := range kinds {
+			if !strings.ContainsAny(wanted.login().Password.Reveal(), characters) {
+				t.Fatalf("%s: the password lacks %s", wanted.Username, kind)
+			}
 		}
 	}
 	if strings.ContainsFunc(password, func(r rune) bool { return r <= ' ' || r > '~' || r == ':' }) {

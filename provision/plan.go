@@ -104,7 +104,7 @@ func MakePlan(want Wanted, have State, now time.Time) (Plan, error) {
 	plan.Revoke = planRevoke(want, have, &plan.User)
 	// The account has every right that it needs and is still not allowed to
 	// see its tokens with this one: it cannot be its own.
-	if have.Key == KeyUsable && have.Access != nil && plan.Group == nil && plan.Permission == nil &&
+	if have.Key == KeyUsable && have.User != nil && have.Access != nil && plan.Group == nil && plan.Permission == nil &&
 		hasGroup(have.User.Groups, want.ManagedGroup) {
 		return Plan{}, errTaken
 	}

@@ -126,7 +126,13 @@ func (c UserChange) writes() bool {
 		w.Superuser != nil || w.Staff != nil || w.Active != nil
 }
 
-// groups are the names of the groups that the account has to be in.
+// groups are the names of the groups that the account has to be in, each once.
 func (w Wanted) groups() []string {
-	return append([]string{w.ManagedGroup}, w.Rule.Groups...)
+	names := []string{w.ManagedGroup}
+	for _, name := range w.Rule.Groups {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
 }

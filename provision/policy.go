@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"strings"
+	"unicode/utf8"
 )
 
 // DefaultManagedGroup is the group that every account we create is a member
@@ -36,7 +37,7 @@ func (p Policy) Allow(secret Secret, username string) (Rule, error) {
 			continue
 		}
 		if !matches(rule.Usernames, username) {
-			return Rule{}, refuse("policy %s, line %d: Secret %s/%s may have an account called %s, not %q",
+			return Rule{}, refuse("policy %s, line %d: Secret %s/%s may have an account called %s, not %q: change the username in the Secret, or usernames in the rule",
 				p.File, rule.Line, secret.Namespace, secret.Name, strings.Join(rule.Usernames, " or "), username)
 		}
 		return rule, nil
@@ -61,7 +62,7 @@ func (r Rule) Check() (key string, err error) {
 		}
 	}
 	for _, group := range r.Groups {
-		if group == "" || group != strings.TrimSpace(group) || len(group) > maxGroupName {
+		if group == "" || group != strings.TrimSpace(group) || utf8.RuneCountInString(group) > maxGroupName {
 			return "groups", fmt.Errorf("%q is not a name of a group", group)
 		}
 	}
@@ -73,7 +74,7 @@ func isGlob(text string) bool {
 	return text != "" && err == nil
 }
 
-const maxGroupName = 150
+const maxGroupName = 150 // characters
 
 // matches tells whether one of the globs matches the whole name.
 func matches(globs []string, name string) bool {

@@ -20,12 +20,15 @@ func TestReportAdd(t *testing.T) {
 		},
 		"objects keep the order in which they came first": {
 			add: []Change{
-				{Object: "user/b", Action: Unchanged}, {Object: "token/a", Action: Created},
-				{Object: "group/c", Action: Created}, {Object: "user/b", Action: Updated, Fields: []string{"groups"}},
+				{Object: "user/b", Action: Unchanged},
+				{Object: "token/a", Action: Created},
+				{Object: "group/c", Action: Created},
+				{Object: "user/b", Action: Updated, Fields: []string{"groups"}},
 			},
 			want: []Change{
 				{Object: "user/b", Action: Updated, Fields: []string{"groups"}},
-				{Object: "token/a", Action: Created}, {Object: "group/c", Action: Created},
+				{Object: "token/a", Action: Created},
+				{Object: "group/c", Action: Created},
 			},
 		},
 		"what was created stays so, without fields": {

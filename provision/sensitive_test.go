@@ -143,9 +143,9 @@ func TestSensitiveAgainstLoggers(t *testing.T) {
 				var out bytes.Buffer
 				logger := slog.New(handler(&out))
 				logger.Info("hello", "value", value)
-				logger.Info("hello", slog.Group("group", slog.Any("value", value)))
+				logger.Info("hello", slog.Group("group", "value", value))
 				logger.With("value", value).WithGroup("group").Error("hello", "err", value)
-				logger.Info("a value that lacks its key", value) //nolint:sloglint // the mistake is the point
+				logger.Info("a value that lacks its key", value)
 				logger.Info(fmt.Sprint("in the message: ", value))
 				mustHide(t, handlerName, out.String())
 				if lines := strings.Count(out.String(), "\n"); lines != 5 {
@@ -153,9 +153,9 @@ func TestSensitiveAgainstLoggers(t *testing.T) {
 				}
 
 				out.Reset()
-				plain := log.New(&out, "", log.LstdFlags)
-				plain.Print(value)
-				plain.Printf("%v %+v %#v %s", value, value, value, value)
+				plain := log.New(&out, "", log.LstdFlags)                 //nolint:forbidigo // it must not show there either
+				plain.Print(value)                                        //nolint:forbidigo // as above
+				plain.Printf("%v %+v %#v %s", value, value, value, value) //nolint:forbidigo // as above
 				mustHide(t, "package log", out.String())
 			})
 		}
@@ -188,6 +188,17 @@ func TestSensitiveAgainstEncoders(t *testing.T) {
 				}
 				mustHide(t, encoderName, out.String())
 			})
+		}
+	}
+}
+
+func TestSensitiveLogsAWord(t *testing.T) {
+	var out bytes.Buffer
+	slog.New(slog.NewTextHandler(&out, nil)).Info("hello", "token", Hide(secretText))
+	slog.New(slog.NewJSONHandler(&out, nil)).Info("hello", "token", Hide(secretText))
+	for _, want := range []string{" token=[redacted]\n", `"token":"[redacted]"`} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("got %s, want it to have %s", out.String(), want)
 		}
 	}
 }
