@@ -97,7 +97,7 @@ func runProvision(cmd *cobra.Command, settings settings, args []string) error {
 		fmt.Errorf("the --timeout of %s is over", settings.timeout))
 	defer cancel()
 
-	target, err := findTarget(cmd.InOrStdin(), settings, args)
+	target, err := findTarget(ctx, cmd.InOrStdin(), settings, args)
 	if err != nil {
 		var refused *provision.Refusal
 		if errors.As(err, &refused) {
@@ -166,7 +166,7 @@ type target struct {
 }
 
 // findTarget takes the Secret's name, or -f.
-func findTarget(stdin io.Reader, settings settings, args []string) (target, error) {
+func findTarget(ctx context.Context, stdin io.Reader, settings settings, args []string) (target, error) {
 	fromFile := settings.file != ""
 	switch {
 	case fromFile && len(args) > 0:
@@ -210,7 +210,7 @@ func findTarget(stdin io.Reader, settings settings, args []string) (target, erro
 		return target{name: settings.file}, err
 	}
 	found := target{source: manifest}
-	secret, err := manifest.Secret(context.Background())
+	secret, err := manifest.Secret(ctx)
 	found.name = secret.Namespace + "/" + secret.Name
 	if err == nil && settings.token.Empty() {
 		found.cluster, err = settings.connect()

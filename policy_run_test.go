@@ -1,7 +1,6 @@
 package main
 
 import (
-	"regexp"
 	"strings"
 	"testing"
 
@@ -108,5 +107,3 @@ func TestRuleOfTheFlags(t *testing.T) {
 }
 
 var inAnyOrder = cmpopts.SortSlices(func(a, b string) bool { return a < b })
-
-var begins = regexp.MustCompile(`^[1-9][0-9]*: `)

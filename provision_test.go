@@ -236,7 +236,7 @@ func TestFailures(t *testing.T) {
 		want    string // part of the line
 	}{
 		"nobody listens": {
-			func(t *testing.T, w *world) { w.nautobot.Close() }, "no answer from Nautobot: dial tcp",
+			func(_ *testing.T, w *world) { w.nautobot.Close() }, "no answer from Nautobot: dial tcp",
 		},
 		"Nautobot answers 503": {
 			func(_ *testing.T, w *world) { always(w, nautobottest.Answer(503, "text/html", key)) }, "Nautobot answered 503",

@@ -179,19 +179,23 @@ func TestOtherMistakes(t *testing.T) {
 		"no URL":                   {provisionIt, map[string]string{"NAUTOBOT_URL": ""}, "nautobot-token: --nautobot-url (NAUTOBOT_URL) is required: the URL of Nautobot" + help},
 		"two superuser tokens":     {provisionIt, map[string]string{"NAUTOBOT_TOKEN": key, "NAUTOBOT_TOKEN_FILE": "x"}, "nautobot-token: NAUTOBOT_TOKEN and NAUTOBOT_TOKEN_FILE are both set: give one" + help},
 		"a superuser token with a blank": {
-			provisionIt, map[string]string{"NAUTOBOT_TOKEN": key + " " + key},
+			provisionIt,
+			map[string]string{"NAUTOBOT_TOKEN": key + " " + key},
 			"nautobot-token: NAUTOBOT_TOKEN or NAUTOBOT_TOKEN_FILE: the superuser token is empty, or has characters that no token has" + help,
 		},
 		"a superuser token of blanks": {
-			provisionIt, map[string]string{"NAUTOBOT_TOKEN": " \n"},
+			provisionIt,
+			map[string]string{"NAUTOBOT_TOKEN": " \n"},
 			"nautobot-token: NAUTOBOT_TOKEN or NAUTOBOT_TOKEN_FILE: the superuser token is empty, or has characters that no token has" + help,
 		},
 		"a token file that is not there": {
-			provisionIt, map[string]string{"NAUTOBOT_TOKEN_FILE": "/nowhere/x"},
+			provisionIt,
+			map[string]string{"NAUTOBOT_TOKEN_FILE": "/nowhere/x"},
 			"nautobot-token: NAUTOBOT_TOKEN_FILE: open /nowhere/x: no such file or directory" + help,
 		},
 		"no cluster at all": {
-			provisionIt, map[string]string{"KUBECONFIG": "/nowhere/x"},
+			provisionIt,
+			map[string]string{"KUBECONFIG": "/nowhere/x"},
 			"nautobot-token: --kubeconfig (KUBECONFIG), --context: no cluster is configured" + help,
 		},
 		"no such context": {

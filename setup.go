@@ -70,7 +70,7 @@ func runSetup(cmd *cobra.Command, settings settings, username string) error {
 	defer cancel()
 
 	out := newReport(cmd.OutOrStdout(), settings)
-	token, made, err := provisionerToken(settings)
+	token, made, err := provisionerToken(ctx, settings)
 	if err != nil {
 		var refused *provision.Refusal
 		if errors.As(err, &refused) {
@@ -103,7 +103,7 @@ func runSetup(cmd *cobra.Command, settings settings, username string) error {
 
 // provisionerToken is the token in the manifest, which is made if it is not
 // there. A dry run makes one too, but writes nothing.
-func provisionerToken(settings settings) (token provision.Sensitive, made bool, err error) {
+func provisionerToken(ctx context.Context, settings settings) (token provision.Sensitive, made bool, err error) {
 	file, err := os.Open(settings.file)
 	if errors.Is(err, fs.ErrNotExist) {
 		token, err = newProvisioner(settings)
@@ -117,7 +117,7 @@ func provisionerToken(settings settings) (token provision.Sensitive, made bool, 
 	if err != nil {
 		return token, false, err
 	}
-	secret, err := manifest.Secret(context.Background())
+	secret, err := manifest.Secret(ctx)
 	if err != nil {
 		return token, false, err
 	}

@@ -121,7 +121,9 @@ func TestSuperuserToken(t *testing.T) {
 		"the second, without the first": {map[string]string{"token": "second"}, []string{"apitoken", "token"}, "second", ""},
 		"the only key that is asked":    {both, []string{"other"}, "third", ""},
 		"none of the keys is there": {
-			map[string]string{"password": canary}, []string{"apitoken", "token"}, "",
+			map[string]string{"password": canary},
+			[]string{"apitoken", "token"},
+			"",
 			"superuser token: Secret openstack/nautobot-token has no key apitoken or token",
 		},
 		"there is no Secret": {nil, []string{"token"}, "", "superuser token: there is no Secret openstack/nautobot-token"},

@@ -179,7 +179,7 @@ func (c *Client) judge(call call, resp *http.Response, err error) *Error {
 	failed := &Error{Operation: call.operation, write: call.write}
 	var arrived *nb.GenericOpenAPIError // the body came whole; model or status was not liked
 	if resp == nil || err != nil && !errors.As(err, &arrived) {
-		failed.cause, failed.Reason, failed.Hint = unanswered(err)
+		failed.Reason, failed.Hint, failed.cause = unanswered(err)
 		failed.Reason = clean(failed.Reason, c.secrets(call))
 		return failed
 	}

@@ -146,7 +146,7 @@ func clean(text string, secrets []provision.Sensitive) string {
 // unanswered is the error of a request that got no usable answer, without the
 // URL, which names the account. Only texts are taken that cannot quote what
 // came over the wire.
-func unanswered(err error) (cause error, reason, hint string) {
+func unanswered(err error) (reason, hint string, cause error) {
 	cause = err
 	var asURL *url.Error
 	if errors.As(err, &asURL) {
@@ -157,17 +157,17 @@ func unanswered(err error) (cause error, reason, hint string) {
 	var network *net.OpError
 	switch {
 	case errors.As(err, &large):
-		return cause, fmt.Sprintf("the answer is larger than %d bytes", large.Limit), ""
+		return fmt.Sprintf("the answer is larger than %d bytes", large.Limit), "", cause
 	case errors.As(err, &certificate):
-		return cause, cause.Error(), "--nautobot-ca-file names the CA that signed the server's certificate"
+		return cause.Error(), "--nautobot-ca-file names the CA that signed the server's certificate", cause
 	case errors.Is(err, http.ErrSchemeMismatch):
-		return cause, "the server speaks plain http there", "is --nautobot-url right?"
+		return "the server speaks plain http there", "is --nautobot-url right?", cause
 	case asURL != nil && asURL.Timeout(), errors.Is(err, context.DeadlineExceeded):
-		return cause, "timed out", ""
+		return "timed out", "", cause
 	case errors.As(err, &network), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return cause, cause.Error(), ""
+		return cause.Error(), "", cause
 	}
-	return errNotHTTP, errNotHTTP.Error(), ""
+	return errNotHTTP.Error(), "", errNotHTTP
 }
 
 var errNotHTTP = errors.New("what came is not HTTP")

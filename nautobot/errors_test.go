@@ -66,32 +66,38 @@ func TestAnswersByKind(t *testing.T) {
 	}{
 		"nobody has the token": {
 			403, json, `{"detail":"Invalid token"}`, "Nautobot answered 403: Invalid token", " (the superuser token is not accepted)", "",
-			[]error{provision.ErrInvalidToken}, []error{provision.ErrInvalidToken},
+			[]error{provision.ErrInvalidToken},
+			[]error{provision.ErrInvalidToken},
 		},
 		"the token is expired": {
 			403, json, `{"detail":"Token expired"}`, "Nautobot answered 403: Token expired", " (the superuser token is not accepted)", "",
-			[]error{provision.ErrTokenExpired}, []error{provision.ErrTokenExpired},
+			[]error{provision.ErrTokenExpired},
+			[]error{provision.ErrTokenExpired},
 		},
 		"the user is inactive": {
 			403, json, `{"detail":"User inactive"}`, "Nautobot answered 403: User inactive", " (the superuser token is not accepted)", "",
-			[]error{provision.ErrUserInactive}, []error{provision.ErrUserInactive},
+			[]error{provision.ErrUserInactive},
+			[]error{provision.ErrUserInactive},
 		},
 		"a right is missing, said in another language": {
 			403, json, `{"detail":"Sie sind nicht berechtigt diese Aktion durchzuführen."}`,
 			"Nautobot answered 403: Sie sind nicht berechtigt diese Aktion durchzuführen.",
 			" (the superuser token's account needs users.view_user for this)", "",
-			[]error{provision.ErrDenied}, []error{provision.ErrDenied},
+			[]error{provision.ErrDenied},
+			[]error{provision.ErrDenied},
 		},
 		"a text that only resembles Nautobot's": {
 			403, json, `{"detail":"Invalid token header. No credentials provided."}`,
 			"Nautobot answered 403: Invalid token header. No credentials provided.",
 			" (the superuser token's account needs users.view_user for this)", "",
-			[]error{provision.ErrDenied}, []error{provision.ErrDenied},
+			[]error{provision.ErrDenied},
+			[]error{provision.ErrDenied},
 		},
 		"one field is at fault": {
 			400, json, `{"key":["Token with this Key already exists."]}`,
 			"Nautobot answered 400: key: Token with this Key already exists.", "", "",
-			[]error{provision.ErrRejected, provision.RejectedField("key")}, []error{provision.ErrRejected, provision.RejectedField("key")},
+			[]error{provision.ErrRejected, provision.RejectedField("key")},
+			[]error{provision.ErrRejected, provision.RejectedField("key")},
 		},
 		"several fields are at fault, one twice": {
 			400, json, `{"username":["Dieser Benutzername ist bereits vergeben.","Zu lang."],"groups":["Related object not found"]}`,
@@ -107,7 +113,8 @@ func TestAnswersByKind(t *testing.T) {
 		},
 		"there is no such object": {
 			404, json, `{"detail":"No Token matches the given query."}`, "Nautobot answered 404: No Token matches the given query.", "", "",
-			nil, []error{provision.ErrUncertain},
+			nil,
+			[]error{provision.ErrUncertain},
 		},
 		"there is no such page": {
 			404, html, "<html>", "Nautobot answered 404" + noNautobot, "", "", nil, []error{provision.ErrUncertain},
@@ -120,7 +127,8 @@ func TestAnswersByKind(t *testing.T) {
 		},
 		"the database is gone, and the body quotes the key": {
 			500, json, `{"error":"DETAIL:  Key (key)=(` + key + `) already exists.","exception":"IntegrityError"}`,
-			"Nautobot answered 500", "", "", nil, []error{provision.ErrUncertain},
+			"Nautobot answered 500", "", "", nil,
+			[]error{provision.ErrUncertain},
 		},
 		"a 500 in the shape of a 403": {
 			500, json, `{"detail":"Invalid token"}`, "Nautobot answered 500", "", "", nil, []error{provision.ErrUncertain},
@@ -133,16 +141,19 @@ func TestAnswersByKind(t *testing.T) {
 		},
 		"a login page": {
 			200, html, "<html>" + password + "</html>", "Nautobot answered 200: the answer cannot be read (text/html)" + wrongURL, "", "",
-			nil, []error{provision.ErrUncertain},
+			nil,
+			[]error{provision.ErrUncertain},
 		},
 		"JSON that ends too early": {
 			200, json, `{"count": 1, "results": [{"id": "` + key, "Nautobot answered 200: the answer cannot be read (application/json)" + wrongURL, "", "",
-			nil, []error{provision.ErrUncertain},
+			nil,
+			[]error{provision.ErrUncertain},
 		},
 		"JSON with a secret where a number should be": {
 			200, json, `{"count": "` + key + `", "results": [], "id": 1, "key": {"` + key + `": 1}}`,
 			"Nautobot answered 200: the answer cannot be read (application/json)" + wrongURL, "", "",
-			nil, []error{provision.ErrUncertain},
+			nil,
+			[]error{provision.ErrUncertain},
 		},
 	}
 	for name, tc := range tests {

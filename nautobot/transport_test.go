@@ -31,7 +31,7 @@ func TestTLS(t *testing.T) {
 	defer secure.Close()
 	old := httptest.NewUnstartedServer(fake)
 	old.Config.ErrorLog = secure.Config.ErrorLog
-	old.TLS = &tls.Config{MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10} //nolint:gosec // the client must not accept it
+	old.TLS = &tls.Config{MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}
 	old.StartTLS()
 	defer old.Close()
 	ca := x509.NewCertPool()

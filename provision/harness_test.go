@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -123,7 +122,7 @@ func (w *world) runAs(ctx context.Context, name string, source provision.Source)
 		panic(err)
 	}
 	w.ran = true
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	log := slog.New(slog.DiscardHandler)
 	token := provision.Hide(w.nautobot.Token)
 	var transport http.RoundTripper
 	if w.direct {

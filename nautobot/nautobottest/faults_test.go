@@ -173,7 +173,7 @@ func TestLog(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	req, err := http.NewRequestWithContext(t.Context(), "GET", s.URL+"/api/users/tokens/", nil)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/api/users/tokens/", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,7 +203,7 @@ func TestLog(t *testing.T) {
 	if last.AuthorizationHeaders != 2 || s.Requests()[0].RawQuery != "name=x" || string(s.Requests()[1].Body) != newGroup {
 		t.Error("headers, query or body are missing from the log")
 	}
-	if writes := s.Writes(); len(writes) != 2 || writes[0].Method != "POST" || writes[1].Method != "DELETE" {
+	if writes := s.Writes(); len(writes) != 2 || writes[0].Method != http.MethodPost || writes[1].Method != http.MethodDelete {
 		t.Errorf("writes are %v", writes)
 	}
 	numbers := []int{}

@@ -280,8 +280,14 @@ var userTests = map[string]func(*suite){
 		}
 		link := fmt.Sprintf("%s%s%.0f/", s.URL, groups, id)
 		for _, list := range []any{
-			[]any{id}, []any{object{"id": id}}, []any{object{"name": one}}, []any{link}, []any{object{"url": link}}, []any{id, id},
-			[]any{object{"id": id, "name": one}}, []any{object{"id": fmt.Sprintf("%.0f", id)}},
+			[]any{id},
+			[]any{object{"id": id}},
+			[]any{object{"name": one}},
+			[]any{link},
+			[]any{object{"url": link}},
+			[]any{id, id},
+			[]any{object{"id": id, "name": one}},
+			[]any{object{"id": fmt.Sprintf("%.0f", id)}},
 		} {
 			patch([]any{object{"name": two}}).object(http.StatusOK)
 			s.want(fmt.Sprint(list), patch(list).object(http.StatusOK), object{"groups": []any{object{"id": id, "object_type": "auth.group", "url": link}}})

@@ -1,0 +1,100 @@
+# All that is done with this project by hand or in CI. `make help` says what.
+
+.DEFAULT_GOAL := help
+
+# The same flags everywhere, so that every build shares one cache.
+export GOFLAGS := -trimpath -buildvcs=false
+
+VERSION = $(shell git describe --tags --dirty 2>/dev/null || echo devel)
+COMMIT  = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+
+NAUTOBOT_VERSION = 3.2.7
+FUZZTIME         = 30s
+
+# What takes minutes to make is made once and kept here.
+CACHE := $(or $(NAUTOBOT_TOKEN_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/nautobot-token)
+
+# The tools of `make lint` are built again when their version or Go's changes.
+tool = $(CACHE)/bin/$(1)-$(shell awk '$$1 == "require" && NF == 3 { print $$3 }' test/tools/$(1)/go.mod)-$(shell go env GOVERSION)
+GOLANGCI_LINT := $(call tool,golangci-lint)
+ACTIONLINT    := $(call tool,actionlint)
+
+.PHONY: help
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/nautobot-token
+	CGO_ENABLED=0 go build -ldflags '-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)' -o bin/nautobot-token .
+
+.PHONY: demo
+demo: build ## run the main job on a fake Nautobot, and show what it prints
+	@go run ./examples/demo bin/nautobot-token
+
+.PHONY: test
+test: ## run the tests that need no server
+	go test ./...
+
+.PHONY: race
+race: ## the same with the race detector (needs a C compiler)
+	go test -race ./...
+
+.PHONY: chart
+chart: build ## test the Helm chart: render it, and hold it against what reads it (the first run takes long)
+	NAUTOBOT_TOKEN_BINARY=$(CURDIR)/bin/nautobot-token go -C charts test ./...
+
+.PHONY: image
+image: ## build the container image into bin/nautobot-token.tar, without a container engine (root on Debian)
+	VERSION=$(VERSION) COMMIT=$(COMMIT) NAUTOBOT_TOKEN_CACHE=$(CACHE) test/image/build.sh bin/nautobot-token.tar
+
+.PHONY: e2e
+e2e: ## run the tests on real Nautobots and a real API server (root on Debian; the first run takes long)
+	go test -tags e2e -count=1 -p 1 -timeout 60m ./test/...
+
+.PHONY: bench
+bench: ## measure requests, time, memory and size beside a bare HTTP client
+	go run ./test/bench
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME=30s
+	@grep -roE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | while IFS=: read -r file target; do \
+		go test -run '^$$' -fuzz "^$${target#func }$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" || exit 1; \
+	done
+
+.PHONY: lint
+lint: $(GOLANGCI_LINT) $(ACTIONLINT) ## check code, module files, workflows and shell scripts
+	go mod tidy -diff
+	go -C charts mod tidy -diff
+	go vet -tags e2e ./...
+	GOLANGCI_LINT_CACHE=$(CACHE)/golangci-lint $(GOLANGCI_LINT) run
+	cd charts && GOLANGCI_LINT_CACHE=$(CACHE)/golangci-lint $(GOLANGCI_LINT) run -c ../.golangci.yml
+	$(ACTIONLINT)
+	@if command -v shellcheck; then shellcheck .ci/run test/image/build.sh; else echo 'no shellcheck here: .ci/run is not checked'; fi
+
+.PHONY: fmt
+fmt: $(GOLANGCI_LINT) ## format the code
+	$(GOLANGCI_LINT) fmt
+
+.DELETE_ON_ERROR:
+$(GOLANGCI_LINT):
+	go -C test/tools/golangci-lint build -ldflags '-s -w' -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+$(ACTIONLINT):
+	go -C test/tools/actionlint build -ldflags '-s -w' -o $@ github.com/rhysd/actionlint/cmd/actionlint
+
+.PHONY: nautobot
+nautobot: ## run a real Nautobot until Ctrl-C (NAUTOBOT_VERSION=3.2.7)
+	@go run ./test/serve nautobot $(NAUTOBOT_VERSION)
+
+.PHONY: cluster
+cluster: ## run a real Kubernetes API server until Ctrl-C
+	@go run ./test/serve cluster
+
+.PHONY: tidy
+tidy: ## bring go.mod and go.sum up to date, those of the tools too
+	go mod tidy
+	go -C charts mod tidy
+	for dir in test/tools/*/; do go -C $$dir mod tidy || exit 1; done
+
+.PHONY: clean
+clean: ## remove bin
+	rm -rf bin

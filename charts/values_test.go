@@ -1,0 +1,241 @@
+package charts
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	yamlv3 "go.yaml.in/yaml/v3"
+	"helm.sh/helm/v3/pkg/chartutil"
+)
+
+// leaves are the paths of all values that can be set: those of values.yaml
+// that are no mapping, or one that only its owner knows the keys of.
+func leaves(values map[string]any, under string) []string {
+	var paths []string
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		path := strings.TrimPrefix(under+"."+key, ".")
+		inner, ok := values[key].(map[string]any)
+		if ok && len(inner) > 0 && !strings.HasSuffix(path, "ecurityContext") {
+			paths = append(paths, leaves(inner, path)...)
+		} else {
+			paths = append(paths, path)
+		}
+	}
+	return paths
+}
+
+// Taking back what a file in ci/ sets changes what is rendered, for every value.
+func TestEveryValueIsUsed(t *testing.T) {
+	defaults := loadChart(t).Values
+	files := valuesFiles(t)
+	same := func(values map[string]any, path string) bool {
+		before, err := render(t, values, chartutil.ReleaseOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		after, err := render(t, without(values, path), chartutil.ReleaseOptions{})
+		return err == nil && maps.Equal(before, after)
+	}
+	for _, path := range leaves(defaults, "") {
+		standard, _ := at(defaults, path)
+		set, used := false, false
+		for _, values := range files {
+			if value, ok := at(values, path); ok && !reflect.DeepEqual(value, standard) {
+				set = true
+				used = used || !same(values, path)
+			}
+		}
+		switch {
+		case !set:
+			t.Errorf("no file in ci/ sets %s to something else than %v", path, standard)
+		case !used:
+			t.Errorf("%s changes nothing in what is rendered", path)
+		}
+	}
+}
+
+// A key that nobody knows is refused, wherever it stands.
+func TestTyposAreRefused(t *testing.T) {
+	full := valuesFiles(t)["full"]
+	mappings := map[string]bool{"": true, "image.": true, "rbac.": true, "watch.": true}
+	for _, path := range leaves(loadChart(t).Values, "") {
+		if i := strings.LastIndex(path, "."); i >= 0 {
+			mappings[path[:i+1]] = true
+		}
+	}
+	for mapping := range mappings {
+		checkRefused(t, with(full, mapping+"urll", "x"), "additional properties 'urll' not allowed")
+	}
+	rule := map[string]any{"namespace": "openstack", "usernames": []any{"*"}, "superUser": true}
+	checkRefused(t, with(full, "rules", []any{rule}), "additional properties 'superUser' not allowed")
+}
+
+func checkRefused(t *testing.T, values map[string]any, want string) {
+	t.Helper()
+	_, err := render(t, values, chartutil.ReleaseOptions{})
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("want an error with %q, got %v", want, err)
+	}
+}
+
+// A mistake gets a sentence that names the value.
+func TestMistakes(t *testing.T) {
+	minimal := valuesFiles(t)["minimal"]
+	rule := func(key string, value any) []any {
+		return []any{with(map[string]any{"namespace": "openstack", "usernames": []any{"*"}}, key, value)}
+	}
+	for _, c := range []struct {
+		path  string
+		value any
+		want  string
+	}{
+		{"nautobot.url", "", "nautobot.url is missing: give the URL of Nautobot"},
+		{"nautobot.url", "nautobot.example.com", "nautobot.url: want https://HOST[:PORT][/PATH]"},
+		{"nautobot.url", "https://user:pass@nautobot.example.com", "nautobot.url: want https://HOST[:PORT][/PATH], without user"},
+		{"nautobot.url", "https://nautobot.example.com/?x=y", "without user, query or fragment"},
+		{"nautobot.url", "http://nautobot.example.com", "use https, or set nautobot.insecureHTTP=true"},
+		{"nautobot.caBundle", map[string]any{"configMap": "a", "secret": "b"}, "configMap and secret are both set: give one"},
+		{"nautobot.hostnames", []any{"https://nautobot.example.com"}, "want a host name or HOST:PORT, without https:// and path"},
+		{"rules", []any{}, "rules is empty, so nothing would be watched"},
+		{"rules", []any{map[string]any{"namespace": "openstack"}}, "rules[0].usernames is missing: say what the Secrets of namespace openstack may call their accounts"},
+		{"rules", []any{map[string]any{"usernames": []any{"*"}}}, "at '/rules/0': missing property 'namespace'"},
+		{"rules", rule("usernames", []any{}), "rules[0].usernames is missing"},
+		{"rules", rule("namespace", "*"), "rules[0].namespace: \"*\": want the name of one namespace"},
+		{"rules", rule("secrets", []any{}), "rules[0].secrets is an empty list"},
+		{"rules", rule("secrets", []any{"UPPER"}), "rules[0].secrets: \"UPPER\": want names of Secrets, or globs"},
+		{"rules", rule("groups", []any{" x"}), "rules[0].groups: \" x\": want names of groups"},
+		{"rules", rule("superuser", "yes"), "at '/rules/0/superuser': got string, want boolean"},
+		{"managedGroup", "", "managedGroup: \"\": want a name"},
+		{"superuserSecret.name", "", "want the name of the Secret with the superuser token"},
+		{"superuserSecret.namespace", "a.b", "superuserSecret.namespace: \"a.b\": want a name of at most 63"},
+		{"eventBus", map[string]any{"create": false}, "eventBus.name is missing: with eventBus.create=false it says which EventBus of namespace nautobot"},
+		{"eventBus.name", strings.Repeat("x", 41), "want a name of at most 40"},
+		{"eventBus.replicas", 2, "at '/eventBus/replicas': value must be one of 1, 3, 5"},
+		{"eventBus.maxAge", "4m", "eventBus.maxAge: \"4m\": want minutes (at least 5m) or hours"},
+		{"eventBus.maxAge", "90s", "eventBus.maxAge: \"90s\": want minutes"},
+		{"eventBus.persistence.size", "5GB", "want a size such as 5Gi"},
+		{"serviceAccounts.job.create", false, "serviceAccounts.job.name is missing: with serviceAccounts.job.create=false"},
+		{"watch.source", "secrets", "at '/watch/source': value must be one of 'secret', 'externalsecret'"},
+		{"image.digest", "sha256:abc", "image.digest: \"sha256:abc\": want sha256: and 64 hexadecimal digits"},
+		{"image.repository", "registry.example.com/x@sha256", "want REGISTRY/PATH, without a tag"},
+		{"rotationGrace", "1d", "rotationGrace: \"1d\": want a duration such as 90s"},
+		{"rotationGrace", 60, "at '/rotationGrace': got number, want string"},
+		{"timeout", "0s", "timeout: \"0s\": want a duration of more than 0"},
+		{"logLevel", "trace", "at '/logLevel': value must be one of"},
+		{"imagePullSecrets", []any{"registry"}, "at '/imagePullSecrets/0': got string, want object"},
+		{"job.resources", map[string]any{"memory": "1Gi"}, "additional properties 'memory' not allowed"},
+		{"job.affinity", map[string]any{"nodeaffinity": map[string]any{}}, "additional properties 'nodeaffinity' not allowed"},
+		{"job.podLabels", map[string]any{"a": 1}, "at '/job/podLabels/a': got number, want string"},
+		{"cluster", "Global", "cluster: \"Global\": want a name of lower-case letters"},
+		{"fullnameOverride", strings.Repeat("x", 64), "fullnameOverride: \"xxx"},
+	} {
+		checkRefused(t, with(minimal, c.path, c.value), c.want)
+	}
+}
+
+// A parent chart sets global, and may set whole parts to null.
+func TestAsASubchart(t *testing.T) {
+	full := valuesFiles(t)["full"]
+	if _, err := render(t, with(full, "global", map[string]any{"x": 1}), chartutil.ReleaseOptions{}); err != nil {
+		t.Error(err)
+	}
+	checkRefused(t, with(full, "eventBus", nil), "missing property 'eventBus'")
+	for _, path := range leaves(loadChart(t).Values, "") {
+		if _, err := render(t, with(full, path, nil), chartutil.ReleaseOptions{}); err != nil && strings.Contains(err.Error(), "nil pointer") {
+			t.Errorf("%s: null: %v", path, err)
+		}
+	}
+}
+
+const (
+	tableBegin = "<!-- Written by `go test -update` from the comments in values.yaml. -->\n"
+	tableEnd   = "<!-- End of what is written. -->\n"
+)
+
+// The README's table of values is the one that values.yaml makes.
+func TestREADME(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(chartDir, "values.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var document yamlv3.Node
+	if err := yamlv3.Unmarshal(text, &document); err != nil {
+		t.Fatal(err)
+	}
+	described := map[string]string{}
+	describe(document.Content[0], "", described)
+	var table bytes.Buffer
+	table.WriteString("\n| value | default | meaning |\n| --- | --- | --- |\n")
+	defaults := loadChart(t).Values
+	paths := leaves(defaults, "")
+	for _, path := range order(document.Content[0], "", paths) {
+		if described[path] == "" {
+			t.Errorf("%s has no comment that begins with # --", path)
+		}
+		value, _ := at(defaults, path)
+		standard, _ := json.Marshal(value)
+		if len(standard) > 60 {
+			standard = []byte("(see there)")
+		}
+		fmt.Fprintf(&table, "| `%s` | `%s` | %s |\n", path, standard, strings.ReplaceAll(described[path], "|", "\\|"))
+		delete(described, path)
+	}
+	table.WriteString("\n")
+	for path := range described {
+		t.Errorf("%s has a comment, but is no value", path)
+	}
+	file := filepath.Join(chartDir, "README.md")
+	readme, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, ok := strings.Cut(string(readme), tableBegin)
+	_, after, ok2 := strings.Cut(rest, tableEnd)
+	if !ok || !ok2 {
+		t.Fatalf("%s lacks %q or %q", file, tableBegin, tableEnd)
+	}
+	want := before + tableBegin + table.String() + tableEnd + after
+	if *update {
+		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if want != string(readme) {
+		t.Errorf("%s is not what values.yaml says: run `go test -update` in charts/", file)
+	}
+}
+
+// describe collects the comments before keys.
+func describe(mapping *yamlv3.Node, under string, into map[string]string) {
+	for i := 0; i < len(mapping.Content); i += 2 {
+		key, value := mapping.Content[i], mapping.Content[i+1]
+		path := strings.TrimPrefix(under+"."+key.Value, ".")
+		if _, text, ok := strings.Cut(key.HeadComment, "# -- "); ok {
+			into[path] = strings.Join(strings.Fields(strings.ReplaceAll(text, "\n# ", "\n")), " ")
+		}
+		if value.Kind == yamlv3.MappingNode && into[path] == "" {
+			describe(value, path, into)
+		}
+	}
+}
+
+// order is the paths as they come in the file.
+func order(mapping *yamlv3.Node, under string, paths []string) []string {
+	var ordered []string
+	for i := 0; i < len(mapping.Content); i += 2 {
+		path := strings.TrimPrefix(under+"."+mapping.Content[i].Value, ".")
+		if slices.Contains(paths, path) {
+			ordered = append(ordered, path)
+		} else if mapping.Content[i+1].Kind == yamlv3.MappingNode {
+			ordered = append(ordered, order(mapping.Content[i+1], path, paths)...)
+		}
+	}
+	return ordered
+}
