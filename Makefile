@@ -36,8 +36,8 @@ test: ## run the tests that need no server
 	go test ./...
 
 .PHONY: race
-race: ## the same with the race detector (needs a C compiler)
-	go test -race ./...
+race: ## the shorter ones with the race detector (needs a C compiler)
+	go test -race -short ./...
 
 .PHONY: chart
 chart: build ## test the Helm chart: render it, and hold it against what reads it (the first run takes long)
@@ -56,10 +56,9 @@ bench: ## measure requests, time, memory and size beside a bare HTTP client
 	go run ./test/bench
 
 .PHONY: fuzz
-fuzz: ## run every fuzz target for FUZZTIME=30s
-	@grep -roE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | while IFS=: read -r file target; do \
-		go test -run '^$$' -fuzz "^$${target#func }$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" || exit 1; \
-	done
+fuzz: ## run every fuzz target for FUZZTIME=30s, two at a time
+	@grep -rlE --include='*_test.go' '^func Fuzz' . | xargs grep -oE '^func Fuzz[A-Za-z0-9_]*' | sed 's/:func / /' | \
+		xargs -P 2 -L 1 sh -c 'go test -run "^$$" -fuzz "^$$1$$" -fuzztime $(FUZZTIME) -parallel 1 "$$(dirname "$$0")"'
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) $(ACTIONLINT) ## check code, module files, workflows and shell scripts

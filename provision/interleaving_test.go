@@ -18,6 +18,9 @@ import (
 // in, both succeed, and Nautobot ends up right. Where both make the same thing
 // at the same moment, the loser's answer is a 400 or the database's 500.
 func TestEveryInterleavingOfTwoRuns(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a minute, with the race detector ten")
+	}
 	t.Parallel()
 	for name, prepare := range scenarios {
 		for _, lost := range []string{"400", "500"} {
@@ -39,6 +42,9 @@ func TestEveryInterleavingOfTwoRuns(t *testing.T) {
 // A run that was started for an older version of the Secret may neither end
 // the newest token nor leave its own behind.
 func TestEveryInterleavingWithAnOvertakenRun(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes half a minute, with the race detector five")
+	}
 	t.Parallel()
 	newer := func(w *world) { w.set("token", key("newest")) }
 	for _, begin := range []string{"create", "rotate the token", "rotate the token, end the old one at once"} {
