@@ -97,6 +97,21 @@ func FuzzDecodePermissions(f *testing.F) {
 	})
 }
 
+func FuzzDecodeGroups(f *testing.F) {
+	seed(f, "group-*.json")
+	f.Fuzz(func(t *testing.T, text string) {
+		found, ok := decoded[page[group]](t, text)
+		if !ok {
+			return
+		}
+		for _, g := range groups(found.Results) {
+			if g.ID == 0 || g.Name == "" {
+				t.Errorf("group %+v lacks what every group has", g)
+			}
+		}
+	})
+}
+
 // What Nautobot says may be anything: it becomes one short line without the
 // secrets of the request.
 func FuzzErrorTexts(f *testing.F) {
