@@ -55,12 +55,31 @@ func (c *Client) GroupExists(ctx context.Context, name string) (bool, error) {
 		_, resp, err := c.api.UsersGroupsList(ctx).Name([]string{name}).Execute()
 		return resp, err
 	})
+	if errors.Is(err, provision.ErrDenied) {
+		return c.groupIsKnown(ctx, name, err)
+	}
 	for _, g := range found.Results {
 		if g.Name == name {
 			return true, err
 		}
 	}
 	return false, err
+}
+
+// groupIsKnown finds out about a group without the right to see groups: as a
+// filter of users Nautobot takes the names of groups that exist only.
+func (c *Client) groupIsKnown(ctx context.Context, name string, denied error) (bool, error) {
+	_, err := do[page[user]](ctx, c, asSuperuser("find group", "auth.view_group"), func(ctx context.Context) (*http.Response, error) {
+		_, resp, err := c.api.UsersUsersList(ctx).Groups([]string{name}).Limit(1).Execute()
+		return resp, err
+	})
+	if errors.Is(err, provision.ErrDenied) {
+		return false, denied
+	}
+	if errors.Is(err, provision.RejectedField("groups")) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // CreateGroup makes a group.

@@ -93,6 +93,9 @@ func MakePlan(want Wanted, have State, now time.Time) (Plan, error) {
 	if len(problems.Problems) > 0 {
 		return Plan{}, &problems
 	}
+	if have.Key == KeyTaken && have.User == nil {
+		return Plan{}, errTakenUnseen
+	}
 	if have.Key == KeyTaken {
 		return Plan{}, errTaken
 	}
@@ -111,8 +114,11 @@ func MakePlan(want Wanted, have State, now time.Time) (Plan, error) {
 	return plan, nil
 }
 
-// errTaken does not say who has the token.
-var errTaken = refuse(`key "token": another account of Nautobot has this token: make a new one`)
+// They do not say who has the token.
+var (
+	errTaken       = refuse(`key "token": another account of Nautobot has this token: make a new one`)
+	errTakenUnseen = refuse(`key "token": an account of Nautobot has this token, another one or one that the superuser token may not see (outside the managed group, staff or superuser): make a new one, or let a superuser look`)
+)
 
 // planRevoke takes the accounts out of service that the Secret named before.
 // Without a cluster's name the mark may be another cluster's as well.

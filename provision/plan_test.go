@@ -805,7 +805,10 @@ func changesWithoutNotes(plan Plan) []Change {
 }
 
 func TestMakePlanRefuses(t *testing.T) {
-	const taken = `key "token": another account of Nautobot has this token: make a new one`
+	const (
+		taken  = `key "token": another account of Nautobot has this token: make a new one`
+		unseen = `key "token": an account of Nautobot has this token, another one or one that the superuser token may not see (outside the managed group, staff or superuser): make a new one, or let a superuser look`
+	)
 	tests := map[string]struct {
 		want func(*Wanted)
 		have func(*State)
@@ -821,7 +824,7 @@ func TestMakePlanRefuses(t *testing.T) {
 				"Nautobot has no group two, which the rule gives to the account: create it first",
 		},
 		"another's token":                   {have: func(s *State) { s.Tokens, s.Key = nil, KeyTaken }, err: taken},
-		"another's token for a new account": {have: func(s *State) { *s = State{TokensKnown: true, Key: KeyTaken} }, err: taken},
+		"another's token for a new account": {have: func(s *State) { *s = State{TokensKnown: true, Key: KeyTaken} }, err: unseen},
 		"a token that works and is not the account's, which has every right": {
 			have: func(s *State) { s.Tokens, s.TokensKnown, s.Key, s.Access = nil, false, KeyUsable, rightAccess() },
 			err:  taken,

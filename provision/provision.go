@@ -136,7 +136,7 @@ func (r *run) round(ctx context.Context, want Wanted) error {
 		r.Log.Warn("the Secret has no password: one that Nautobot has for the account from before is left as it is")
 	}
 	plan, err := MakePlan(want, have, r.Now())
-	if errors.Is(err, errTaken) && !r.takenTwice {
+	if (errors.Is(err, errTaken) || errors.Is(err, errTakenUnseen)) && !r.takenTwice {
 		// Another run may have made it between two of our questions.
 		r.takenTwice = true
 		return errLookAgain
@@ -184,6 +184,9 @@ var errSecretChanged = errors.New("the Secret kept changing during the run")
 // stillCurrent reads the Secret again. An overtaken run must neither end the
 // newest token nor leave an older version behind.
 func (r *run) stillCurrent(ctx context.Context) error {
+	if r.Source == nil { // Setup works on a file, read once
+		return nil
+	}
 	now, err := r.Source.Secret(ctx)
 	if err != nil {
 		return fmt.Errorf("read the Secret again, as the run ends: %s", err) // not a refusal: something was written

@@ -19,12 +19,10 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/rackerlabs/understack/go/nautobot-token/test/servers"
 )
 
 func TestServiceAccountThatMayGetTwoSecrets(t *testing.T) {
-	onEach(t, func(t *testing.T, nautobot *servers.Nautobot) {
+	asProvisioner(t, func(t *testing.T, nautobot target) {
 		f := newFixture(t, nautobot)
 		f.saveSecret(t)
 		f.apply(t, object{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": object{"namespace": f.namespace, "name": "job"}})
@@ -83,7 +81,7 @@ func (f *fixture) wait(t *testing.T, what string, done func(result) bool) {
 }
 
 func TestCAFile(t *testing.T) {
-	onEach(t, func(t *testing.T, nautobot *servers.Nautobot) {
+	asProvisioner(t, func(t *testing.T, nautobot target) {
 		f := newFixture(t, nautobot)
 		f.saveSecret(t)
 		certificate, caFile := newCertificate(t)
@@ -149,7 +147,7 @@ func newCertificate(t *testing.T) (tls.Certificate, string) {
 // Refusals are in TestUsage. Here a name that is not loopback leads to our own
 // proxy after all, as an HTTP proxy, so that nobody else is asked.
 func TestInsecureHTTP(t *testing.T) {
-	onEach(t, func(t *testing.T, nautobot *servers.Nautobot) {
+	asProvisioner(t, func(t *testing.T, nautobot target) {
 		f := newFixture(t, nautobot)
 		f.saveSecret(t)
 		f.env["HTTP_PROXY"] = f.proxy.URL
@@ -165,7 +163,7 @@ func TestInsecureHTTP(t *testing.T) {
 
 // Credentials go where they were sent to, and nowhere else.
 func TestNoRedirectIsFollowed(t *testing.T) {
-	onEach(t, func(t *testing.T, nautobot *servers.Nautobot) {
+	asProvisioner(t, func(t *testing.T, nautobot target) {
 		f := newFixture(t, nautobot)
 		f.saveSecret(t)
 		elsewhere := newProxy(t, nautobot.URL, nil)

@@ -7,12 +7,11 @@ import (
 	"testing"
 
 	"github.com/rackerlabs/understack/go/nautobot-token/test/conformance"
-	"github.com/rackerlabs/understack/go/nautobot-token/test/servers"
 )
 
 // What the fake Nautobot promises, asked of real ones.
 func TestConformance(t *testing.T) {
-	onEach(t, func(t *testing.T, nautobot *servers.Nautobot) {
+	asSuperuser(t, func(t *testing.T, nautobot target) {
 		parts := strings.Split(nautobot.Version, ".")
 		conformance.Run(t, conformance.Target{
 			URL: nautobot.URL, Token: nautobot.Token, Version: strings.Join(parts[:2], "."),

@@ -2,7 +2,10 @@
 // run it, against a real kube-apiserver and real Nautobots.
 //
 //	go test -tags e2e ./test/e2e
-//	go test -tags e2e ./test/e2e -run TestRotation/3.2.7 -v
+//	go test -tags e2e ./test/e2e -run TestRotation/3.2.7/provisioner -v
+//
+// Tests of what is written run twice on each Nautobot: with the superuser's
+// token, and with that of a provisioner, which the setup command makes.
 //
 // Between the program and Nautobot stands a proxy that records every request
 // and can spoil chosen ones. Every run of the program, in every test, is

@@ -7,41 +7,47 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-
-	"github.com/rackerlabs/understack/go/nautobot-token/test/servers"
 )
 
 // Each state is looked at by dry runs in both formats, and then changed by an
 // apply: all say the same.
 func TestDryRun(t *testing.T) {
-	onEach(t, func(t *testing.T, nautobot *servers.Nautobot) {
+	onEach(t, func(t *testing.T, nautobot target) {
 		f := newFixture(t, nautobot)
 		for _, c := range []struct {
-			name    string
-			prepare func(t *testing.T)
-			pending int // exit code of --detailed-exitcode
-			apply   int // exit code of the apply
+			name          string
+			prepare       func(t *testing.T)
+			pending       int // exit code of --detailed-exitcode
+			apply         int // exit code of the apply
+			superuserOnly bool
 		}{
-			{"group missing", func(t *testing.T) { f.removeManagedGroup(t); f.saveSecret(t) }, 4, 0},
-			{"nothing to do", func(*testing.T) {}, 0, 0},
-			{"rotation", func(t *testing.T) { f.token = f.newToken("second token"); f.saveSecret(t) }, 4, 0},
-			{"password", func(t *testing.T) { f.password = f.newPassword("second password"); f.saveSecret(t) }, 4, 0},
+			{"group missing", func(t *testing.T) { f.removeManagedGroup(t); f.saveSecret(t) }, 4, 0, true},
+			{"creation", func(t *testing.T) {
+				f = f.another()
+				f.saveSecret(t)
+			}, 4, 0, false},
+			{"nothing to do", func(*testing.T) {}, 0, 0, false},
+			{"rotation", func(t *testing.T) { f.token = f.newToken("second token"); f.saveSecret(t) }, 4, 0, false},
+			{"password", func(t *testing.T) { f.password = f.newPassword("second password"); f.saveSecret(t) }, 4, 0, false},
 			{"names, groups and e-mail", func(t *testing.T) {
 				f.must(t, f.superuser(), http.MethodPatch, "users/"+f.user(t).ID+"/",
 					object{"groups": []int{}, "first_name": "Somebody", "is_staff": true}, nil)
 				data := f.data()
 				data["email"] = "a@example.com"
 				f.saveData(t, data)
-			}, 4, 0},
+			}, 4, 0, true},
 			{"read-only token", func(t *testing.T) {
 				f.must(t, byToken(f.token), http.MethodPatch, "tokens/"+f.ownToken(t).ID+"/", object{"write_enabled": false}, nil)
-			}, 4, 0},
+			}, 4, 0, false},
 			{"refused", func(t *testing.T) {
 				data := f.data()
 				data["token"], data["email"] = f.token[:38], "nobody"
 				f.saveData(t, data)
-			}, 3, 3},
+			}, 3, 3, false},
 		} {
+			if c.superuserOnly && nautobot.identity != superuser {
+				continue
+			}
 			t.Run(c.name, func(t *testing.T) {
 				c.prepare(t)
 				text := f.provision(t, "--dry-run").wantNoWrite(t)
@@ -97,7 +103,7 @@ func linesOfJSON(t *testing.T, text string) []string {
 }
 
 func TestJSONOfAnApply(t *testing.T) {
-	onEach(t, func(t *testing.T, nautobot *servers.Nautobot) {
+	asProvisioner(t, func(t *testing.T, nautobot target) {
 		f := newFixture(t, nautobot)
 		f.saveSecret(t)
 		created := linesOfJSON(t, f.provision(t, "-o", "json").want(t, 0).stdout)

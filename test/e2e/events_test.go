@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/rackerlabs/understack/go/nautobot-token/test/servers"
 )
 
 type event struct {
@@ -41,7 +39,7 @@ func (f *fixture) events(t *testing.T) []event {
 }
 
 func TestEvents(t *testing.T) {
-	onEach(t, func(t *testing.T, nautobot *servers.Nautobot) {
+	asSuperuser(t, func(t *testing.T, nautobot target) {
 		f := newFixture(t, nautobot)
 		f.saveSecret(t)
 		seen := 0

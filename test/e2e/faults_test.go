@@ -9,14 +9,12 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/rackerlabs/understack/go/nautobot-token/test/servers"
 )
 
 // Nautobot is not there: the program waits for it, but not for ever.
 func TestNautobotIsNotThere(t *testing.T) {
 	const limit = 4 * time.Second
-	onEach(t, func(t *testing.T, nautobot *servers.Nautobot) {
+	asProvisioner(t, func(t *testing.T, nautobot target) {
 		for _, c := range []struct {
 			name   string
 			spoil  func(t *testing.T, f *fixture)
@@ -66,7 +64,7 @@ func closedPort(t *testing.T) string {
 
 func TestNautobotComesBack(t *testing.T) {
 	const after = 6 * time.Second
-	onEach(t, func(t *testing.T, nautobot *servers.Nautobot) {
+	asProvisioner(t, func(t *testing.T, nautobot target) {
 		for _, c := range []struct {
 			name  string
 			spoil fate
@@ -91,7 +89,7 @@ func TestNautobotComesBack(t *testing.T) {
 
 func TestWhatMayComeLater(t *testing.T) {
 	const limit = 20 * time.Second // none of it needs to wait
-	onEach(t, func(t *testing.T, nautobot *servers.Nautobot) {
+	asProvisioner(t, func(t *testing.T, nautobot target) {
 		f := newFixture(t, nautobot)
 		f.saveSecret(t)
 		f.secrets["wrong token"] = "wrong" + randomText() + randomText()
@@ -140,7 +138,7 @@ func TestWhatMayComeLater(t *testing.T) {
 // One request of each kind is lost, or carried out with its answer lost: one
 // run still reaches the end.
 func TestOneRequestIsSpoilt(t *testing.T) {
-	onEach(t, func(t *testing.T, nautobot *servers.Nautobot) {
+	asProvisioner(t, func(t *testing.T, nautobot target) {
 		f := newFixture(t, nautobot)
 		f.saveSecret(t)
 		creation := len(f.provision(t).want(t, 0).requests)
@@ -172,7 +170,7 @@ func TestOneRequestIsSpoilt(t *testing.T) {
 // Two runs for one Secret: whoever loses the race finds its work done. What
 // Nautobot says to the loser can hold the key.
 func TestTwoRunsAtOnce(t *testing.T) {
-	onEach(t, func(t *testing.T, nautobot *servers.Nautobot) {
+	onEach(t, func(t *testing.T, nautobot target) {
 		f := newFixture(t, nautobot)
 		for range 4 {
 			g := f.another()

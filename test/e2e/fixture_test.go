@@ -7,17 +7,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net/http"
 	"strings"
 	"testing"
-
-	"github.com/rackerlabs/understack/go/nautobot-token/test/servers"
 )
 
 // A fixture is what one test has for itself: a namespace with the Secret and
 // the superuser Secret, an account, a proxy, and the program's environment.
 type fixture struct {
-	nautobot  *servers.Nautobot
+	nautobot  target
 	proxy     *proxy
 	namespace string
 	name      string // of the Secret
@@ -31,7 +28,7 @@ type fixture struct {
 
 // newFixture makes the namespace and the superuser Secret, not the Secret
 // itself.
-func newFixture(t *testing.T, nautobot *servers.Nautobot) *fixture {
+func newFixture(t *testing.T, nautobot target) *fixture {
 	t.Helper()
 	id := randomText()
 	f := &fixture{
@@ -43,6 +40,7 @@ func newFixture(t *testing.T, nautobot *servers.Nautobot) *fixture {
 		secrets: map[string]string{
 			"superuser token":    nautobot.Token,
 			"superuser password": nautobot.Password,
+			"provisioner token":  nautobot.server.provisionerToken,
 		},
 	}
 	f.password = f.newPassword("password")
@@ -56,20 +54,8 @@ func newFixture(t *testing.T, nautobot *servers.Nautobot) *fixture {
 		"TIMEOUT":                   "1m",
 	}
 	f.apply(t, object{"apiVersion": "v1", "kind": "Namespace", "metadata": object{"name": f.namespace}})
-	f.apply(t, secretObject(f.namespace, "nautobot-superuser", nil, map[string]string{"apitoken": nautobot.Token}))
-	f.makeManagedGroup(t)
+	f.apply(t, secretObject(f.namespace, "nautobot-superuser", nil, map[string]string{"apitoken": nautobot.workToken}))
 	return f
-}
-
-// makeManagedGroup has the program make group and permission, if Nautobot is
-// new, so that no other test is the one that makes them.
-func (f *fixture) makeManagedGroup(t *testing.T) {
-	t.Helper()
-	var found struct{ Count int }
-	f.must(t, f.superuser(), http.MethodGet, "groups/?name="+managed, nil, &found)
-	if found.Count == 0 {
-		f.another().provisionNew(t)
-	}
 }
 
 // another is a second Secret in the same namespace, for the same Nautobot,
@@ -93,6 +79,12 @@ func (f *fixture) newPassword(what string) string {
 
 func (f *fixture) newToken(what string) string {
 	f.secrets[what] = (randomText() + randomText() + randomText() + randomText())[:40]
+	return f.secrets[what]
+}
+
+// newHexToken makes a token as setup makes one.
+func (f *fixture) newHexToken(what string) string {
+	f.secrets[what] = fmt.Sprintf("%x", rand.Text())[:40]
 	return f.secrets[what]
 }
 

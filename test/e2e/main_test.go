@@ -19,7 +19,7 @@ import (
 var (
 	binary    string // the program under test
 	cluster   *servers.ControlPlane
-	nautobots []*servers.Nautobot
+	nautobots []*server
 )
 
 func TestMain(m *testing.M) {
@@ -74,11 +74,11 @@ func startServers(ctx context.Context, versions ...string) error {
 			cancel(err)
 		}
 	})
-	nautobots = make([]*servers.Nautobot, len(versions))
+	nautobots = make([]*server, len(versions))
 	for i, version := range versions {
 		wg.Go(func() {
 			var err error
-			if nautobots[i], err = servers.StartNautobot(ctx, version); err != nil {
+			if nautobots[i], err = startServer(ctx, version); err != nil {
 				cancel(err)
 			}
 		})
@@ -95,16 +95,5 @@ func stopServers() {
 		if nautobot != nil {
 			nautobot.Stop()
 		}
-	}
-}
-
-// onEach runs a test on each version of Nautobot. No two tests use one
-// Nautobot at a time, unless a test says so itself.
-func onEach(t *testing.T, test func(t *testing.T, nautobot *servers.Nautobot)) {
-	for _, nautobot := range nautobots {
-		t.Run(nautobot.Version, func(t *testing.T) {
-			t.Parallel()
-			test(t, nautobot)
-		})
 	}
 }

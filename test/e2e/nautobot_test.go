@@ -28,6 +28,15 @@ type userState struct {
 	Groups    []struct{ Name string }
 }
 
+// groups are the names of the groups, sorted.
+func (u userState) groups() []string {
+	var names []string
+	for _, group := range u.Groups {
+		names = append(names, group.Name)
+	}
+	return slices.Sorted(slices.Values(names))
+}
+
 type tokenState struct {
 	ID          string
 	Key         string
@@ -154,8 +163,9 @@ func (f *fixture) wantPassword(t *testing.T, what, password string, status int) 
 }
 
 // wantAccount checks that everything works as the Secret says, and that the
-// account is nothing but what it should be.
-func (f *fixture) wantAccount(t *testing.T) {
+// account is nothing but what it should be: in the managed group, and in those
+// that are given.
+func (f *fixture) wantAccount(t *testing.T, groups ...string) {
 	t.Helper()
 	f.wantToken(t, "the Secret's token", f.token, http.StatusOK, "")
 	f.wantPassword(t, "the Secret's password", f.password, http.StatusOK)
@@ -166,16 +176,26 @@ func (f *fixture) wantAccount(t *testing.T) {
 	if user.Username != f.username || user.Superuser || user.Staff || !user.Active {
 		t.Errorf("account %q: superuser %t, staff %t, active %t", user.Username, user.Superuser, user.Staff, user.Active)
 	}
-	if len(user.Groups) != 1 || user.Groups[0].Name != managed {
-		t.Errorf("the account's groups: %v, want %s", user.Groups, managed)
+	if got, want := user.groups(), slices.Sorted(slices.Values(append(groups, managed))); !slices.Equal(got, want) {
+		t.Errorf("the account's groups: %v, want %v", got, want)
 	}
-	if mark := f.namespace + "/" + f.name; user.FirstName != "Service account" || user.LastName != mark {
+	mark := f.mark()
+	if user.FirstName != "Service account" || user.LastName != mark {
 		t.Errorf("the account's names: %q %q, want Service account, %s", user.FirstName, user.LastName, mark)
 	}
 	token := f.ownToken(t)
-	if token.Expires != nil || !token.Writable || token.Description != "nautobot-token: "+f.namespace+"/"+f.name {
+	if token.Expires != nil || !token.Writable || token.Description != "nautobot-token: "+mark {
 		t.Errorf("the token: expires %v, writable %t, description %q", token.Expires, token.Writable, token.Description)
 	}
+}
+
+// mark is what an account and a token of the Secret bear.
+func (f *fixture) mark() string {
+	mark := f.namespace + "/" + f.name
+	if name := f.env["CLUSTER_NAME"]; name != "" {
+		mark = name + "/" + mark
+	}
+	return mark
 }
 
 const managed = "nautobot-token-managed"

@@ -3,40 +3,39 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
-
-	"github.com/rackerlabs/understack/go/nautobot-token/test/servers"
 )
 
 func TestFirstRunAndSecondRun(t *testing.T) {
-	onEach(t, func(t *testing.T, nautobot *servers.Nautobot) {
+	onEach(t, func(t *testing.T, nautobot target) {
 		f := newFixture(t, nautobot)
-		f.saveSecret(t)
-		f.removeManagedGroup(t)
+		first := f.provisionNew(t).wantStdout(t, f.userLine("created"), f.tokenLine("created"))
+		if len(first.requests) > 6 {
+			t.Errorf("%d requests, want 6 at most\n%s", len(first.requests), first)
+		}
+		f.wantAccount(t)
+		f.wantUnchanged(t)
+	})
+}
 
-		first := f.provision(t).want(t, 0).wantStdout(t,
+// The very first run of all makes the managed group, too.
+func TestVeryFirstRun(t *testing.T) {
+	asSuperuser(t, func(t *testing.T, nautobot target) {
+		f := newFixture(t, nautobot)
+		f.removeManagedGroup(t)
+		first := f.provisionNew(t).wantStdout(t,
 			"group/"+managed+" created", "permission/"+managed+" created", f.userLine("created"), f.tokenLine("created"))
 		if len(first.requests) > 11 {
 			t.Errorf("%d requests, want 11 at most\n%s", len(first.requests), first)
 		}
 		f.wantAccount(t)
 		f.wantUnchanged(t)
-
-		// The group is there now.
-		g := f.another()
-		g.saveSecret(t)
-		first = g.provision(t).want(t, 0).wantStdout(t, g.userLine("created"), g.tokenLine("created"))
-		if len(first.requests) > 6 {
-			t.Errorf("%d requests, want 6 at most\n%s", len(first.requests), first)
-		}
-		g.wantAccount(t)
-		g.wantUnchanged(t)
-		f.wantAccount(t)
 	})
 }
 
@@ -49,9 +48,16 @@ func (f *fixture) wantUnchanged(t *testing.T) {
 // removeManagedGroup leaves Nautobot as it was before the very first run.
 func (f *fixture) removeManagedGroup(t *testing.T) {
 	t.Helper()
-	for _, kind := range []string{"permissions/", "groups/"} {
+	f.removeByName(t, "permissions/", managed)
+	f.removeByName(t, "groups/", managed)
+}
+
+// removeByName removes permissions or groups, those that are there.
+func (f *fixture) removeByName(t *testing.T, kind string, names ...string) {
+	t.Helper()
+	for _, name := range names {
 		var found struct{ Results []struct{ ID any } }
-		f.must(t, f.superuser(), http.MethodGet, kind+"?name="+managed, nil, &found)
+		f.must(t, f.superuser(), http.MethodGet, kind+"?name="+name, nil, &found)
 		for _, one := range found.Results {
 			f.must(t, f.superuser(), http.MethodDelete, fmt.Sprintf("%s%v/", kind, one.ID), nil, nil)
 		}
@@ -59,7 +65,7 @@ func (f *fixture) removeManagedGroup(t *testing.T) {
 }
 
 func TestLostAccess(t *testing.T) {
-	onEach(t, func(t *testing.T, nautobot *servers.Nautobot) {
+	asSuperuser(t, func(t *testing.T, nautobot target) {
 		f := newFixture(t, nautobot)
 		f.saveSecret(t)
 		f.provision(t).want(t, 0)
@@ -77,8 +83,48 @@ func TestLostAccess(t *testing.T) {
 	})
 }
 
+// A provisioner cannot mend what only a superuser may see. It says what is
+// missing, and after setup goes on where it was.
+func TestLostAccessOfAProvisioner(t *testing.T) {
+	asProvisioner(t, func(t *testing.T, nautobot target) {
+		f := newFixture(t, nautobot)
+		t.Cleanup(func() { f.setUpAgain(t) })
+		f.saveSecret(t)
+		f.removeByName(t, "permissions/", managed)
+		f.provision(t).want(t, 1).wantText(t, "the group \""+managed+"\" with a permission")
+		f.setUpAgain(t)
+		f.provision(t).want(t, 0)
+		f.wantAccount(t)
+		f.wantUnchanged(t)
+
+		g := f.another()
+		g.saveSecret(t)
+		f.removeManagedGroup(t)
+		g.provision(t).want(t, 1).wantText(t, "the group \""+managed+"\" with a permission")
+		if g.user(t) != nil {
+			t.Error("the account was made without its group")
+		}
+		f.setUpAgain(t)
+		g.provision(t).want(t, 0)
+		g.wantAccount(t)
+		g.wantUnchanged(t)
+
+		// The group is back, but its members are not: f's account is out of sight.
+		f.provision(t).wantRefused(t)
+		f.wantToken(t, "the Secret's token", f.token, http.StatusOK, "")
+	})
+}
+
+// setUpAgain runs setup with the provisioner that all tests share.
+func (f *fixture) setUpAgain(t *testing.T) {
+	t.Helper()
+	if err := f.nautobot.setUp(context.WithoutCancel(t.Context())); err != nil {
+		t.Fatal(f.redact(err.Error()))
+	}
+}
+
 func TestUsernames(t *testing.T) {
-	onEach(t, func(t *testing.T, nautobot *servers.Nautobot) {
+	onEach(t, func(t *testing.T, nautobot target) {
 		f := newFixture(t, nautobot)
 		for _, format := range []string{"svc.%s.v1", "svc+%s+v1", "svc@%s.example", "Svc_%s@a.b+c-d_E"} {
 			g := f.another()
@@ -94,7 +140,7 @@ func TestUsernames(t *testing.T) {
 }
 
 func TestManyTokensMadeByHand(t *testing.T) {
-	onEach(t, func(t *testing.T, nautobot *servers.Nautobot) {
+	onEach(t, func(t *testing.T, nautobot target) {
 		f := newFixture(t, nautobot)
 		f.saveSecret(t)
 		f.provision(t).want(t, 0)
@@ -141,7 +187,7 @@ func TestManyTokensMadeByHand(t *testing.T) {
 }
 
 func TestNewlineAtTheEndOfAValue(t *testing.T) {
-	onEach(t, func(t *testing.T, nautobot *servers.Nautobot) {
+	asProvisioner(t, func(t *testing.T, nautobot target) {
 		f := newFixture(t, nautobot)
 		f.saveData(t, map[string]string{"username": f.username + "\n", "password": f.password + "\r\n", "token": f.token + "\n"})
 		f.provision(t).want(t, 0).
@@ -153,7 +199,7 @@ func TestNewlineAtTheEndOfAValue(t *testing.T) {
 }
 
 func TestHostnameAndEmail(t *testing.T) {
-	onEach(t, func(t *testing.T, nautobot *servers.Nautobot) {
+	onEach(t, func(t *testing.T, nautobot target) {
 		f := newFixture(t, nautobot)
 		data := f.data()
 		data["email"] = f.username + "@example.com"
@@ -172,7 +218,7 @@ func TestHostnameAndEmail(t *testing.T) {
 
 // The ways to run it without a cluster.
 func TestManifest(t *testing.T) {
-	onEach(t, func(t *testing.T, nautobot *servers.Nautobot) {
+	asProvisioner(t, func(t *testing.T, nautobot target) {
 		f := newFixture(t, nautobot)
 		manifest, err := json.Marshal(secretObject(f.namespace, f.name, map[string]string{"token/type": "nautobot"}, f.data()))
 		if err != nil {
@@ -180,7 +226,7 @@ func TestManifest(t *testing.T) {
 		}
 		f.stdin = string(manifest)
 		delete(f.env, "KUBECONFIG")
-		f.env["NAUTOBOT_TOKEN"] = nautobot.Token
+		f.env["NAUTOBOT_TOKEN"] = nautobot.workToken
 		f.run(t, "provision", "-f", "-").want(t, 0).wantStdout(t, f.userLine("created"), f.tokenLine("created"))
 		f.wantAccount(t)
 		f.run(t, "provision", "--filename=-").want(t, 0).wantRequests(t, 2, 0, 1)
@@ -189,19 +235,19 @@ func TestManifest(t *testing.T) {
 
 // The superuser Secret that is looked for where nothing else is said.
 func TestDefaultSuperuserSecret(t *testing.T) {
-	f := newFixture(t, nautobots[0])
+	f := newFixture(t, nautobots[0].as(provisioner))
 	f.saveSecret(t)
 	delete(f.env, "NAUTOBOT_SUPERUSER_SECRET")
 	f.apply(t, object{"apiVersion": "v1", "kind": "Namespace", "metadata": object{"name": "nautobot"}})
 	for _, key := range []string{"apitoken", "token"} {
-		f.apply(t, secretObject("nautobot", "nautobot-superuser", nil, map[string]string{key: f.nautobot.Token + "\n"}))
+		f.apply(t, secretObject("nautobot", "nautobot-superuser", nil, map[string]string{key: f.nautobot.workToken + "\n"}))
 		f.provision(t).want(t, 0)
 	}
 	f.wantAccount(t)
 }
 
 func TestUserAgent(t *testing.T) {
-	f := newFixture(t, nautobots[0])
+	f := newFixture(t, nautobots[0].as(provisioner))
 	f.saveSecret(t)
 	var agents []string
 	f.proxy.spoil(func(_ int, r *http.Request) fate {
@@ -218,7 +264,7 @@ func TestUserAgent(t *testing.T) {
 
 // No filter by the token's key, in any way of spelling it.
 func TestNoFilterByKey(t *testing.T) {
-	f := newFixture(t, nautobots[0])
+	f := newFixture(t, nautobots[0].as(provisioner))
 	f.saveSecret(t)
 	for _, request := range f.provision(t).want(t, 0).requests {
 		query, err := url.ParseQuery(request.Query)

@@ -8,13 +8,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/rackerlabs/understack/go/nautobot-token/test/servers"
 )
 
 // Whatever is refused leaves Nautobot exactly as it was.
 func TestRefused(t *testing.T) {
-	onEach(t, func(t *testing.T, nautobot *servers.Nautobot) {
+	onEach(t, func(t *testing.T, nautobot target) {
 		f := newFixture(t, nautobot)
 		f.saveSecret(t)
 		f.provision(t).want(t, 0) // with the managed group
@@ -29,11 +27,16 @@ func TestRefused(t *testing.T) {
 		if !strings.Contains(before, f.username) || !strings.Contains(before, "token") {
 			t.Fatal("the snapshot does not show what is there")
 		}
-		t.Run("malformed", func(t *testing.T) { refuseMalformed(t, f) })
+		if nautobot.identity == provisioner { // nobody is asked, so once is enough
+			t.Run("malformed", func(t *testing.T) { refuseMalformed(t, f) })
+		}
 		t.Run("not its own", func(t *testing.T) { refuseForeign(t, f, byHand, inactive, powerful) })
 		wantSame(t, before, f.snapshot(t))
 		f.wantAccount(t)
 
+		if nautobot.identity == provisioner {
+			return // it does not see what it could adopt
+		}
 		t.Run("adopted", func(t *testing.T) {
 			old := byHand.password
 			byHand.password = byHand.newPassword("password of the adopted account")
@@ -136,21 +139,42 @@ const absent = "\x00absent"
 // one that a person deactivated, and powerful are a superuser and a member of
 // the staff.
 func refuseForeign(t *testing.T, f, byHand, inactive *fixture, powerful []*fixture) {
+	// A provisioner does not see accounts that are not managed.
+	unseen := func(says string) string {
+		if f.nautobot.identity == provisioner {
+			return "an account of that name exists, but the superuser token may not see it"
+		}
+		return says
+	}
 	t.Run("the superuser", func(t *testing.T) {
 		g := f.another()
 		g.username = f.nautobot.Username
 		g.saveSecret(t)
-		g.provision(t).wantRefused(t, "superuser")
+		g.provision(t).wantRefused(t, unseen("is a superuser"))
+	})
+	t.Run("the account of the token in use", func(t *testing.T) {
+		if f.nautobot.identity == provisioner {
+			g := f.another()
+			g.username = "nautobot-token-provisioner"
+			g.saveSecret(t)
+			g.provision(t).wantRefused(t, unseen(""))
+			g.provision(t, "--adopt", "--superuser").wantRefused(t, unseen(""))
+		}
 	})
 	t.Run("another superuser, and somebody of the staff", func(t *testing.T) {
 		for _, h := range powerful {
-			h.provision(t).wantRefused(t, "superuser or staff")
-			h.provision(t, "--adopt").wantRefused(t, "superuser or staff")
+			h.provision(t).wantRefused(t, unseen("superuser or staff"))
+			h.provision(t, "--adopt").wantRefused(t, unseen("superuser or staff"))
 		}
 	})
 	t.Run("an account made by hand", func(t *testing.T) {
-		byHand.provision(t).wantRefused(t, "adopt").wantRequests(t, 2, 0, 0)
-		byHand.provision(t, "--dry-run").wantRefused(t, "adopt")
+		r := byHand.provision(t).wantRefused(t, unseen("adopt"))
+		if f.nautobot.identity == superuser {
+			r.wantRequests(t, 2, 0, 0)
+			byHand.provision(t, "--dry-run").wantRefused(t, "adopt")
+		} else {
+			byHand.provision(t, "--adopt").wantRefused(t, unseen(""))
+		}
 	})
 	t.Run("an account that was deactivated", func(t *testing.T) {
 		inactive.provision(t).wantRefused(t, "deactivated")
@@ -191,7 +215,12 @@ func refuseForeign(t *testing.T, f, byHand, inactive *fixture, powerful []*fixtu
 // wantRefused checks the exit code, the line of output, and what it says.
 func (r result) wantRefused(t *testing.T, says ...string) result {
 	t.Helper()
-	r.want(t, 3).wantNoWrite(t)
+	r.want(t, 3)
+	if r.f.nautobot.identity == provisioner { // it can only try
+		r.wantNothingStored(t)
+	} else {
+		r.wantNoWrite(t)
+	}
 	lines := r.lines()
 	if len(lines) != 1 || !strings.HasPrefix(lines[0], "secret/") || !strings.Contains(lines[0], " refused ") {
 		t.Errorf("standard output is no line that says refused\n%s", r)

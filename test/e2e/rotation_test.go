@@ -6,12 +6,10 @@ import (
 	"net/http"
 	"testing"
 	"time"
-
-	"github.com/rackerlabs/understack/go/nautobot-token/test/servers"
 )
 
 func TestRotation(t *testing.T) {
-	onEach(t, func(t *testing.T, nautobot *servers.Nautobot) {
+	onEach(t, func(t *testing.T, nautobot target) {
 		f := newFixture(t, nautobot)
 		f.saveSecret(t)
 		f.provision(t).want(t, 0)
@@ -81,7 +79,7 @@ func (f *fixture) waitForExpiry(t *testing.T, token string, after time.Duration)
 }
 
 func TestRotatedPassword(t *testing.T) {
-	onEach(t, func(t *testing.T, nautobot *servers.Nautobot) {
+	onEach(t, func(t *testing.T, nautobot target) {
 		f := newFixture(t, nautobot)
 		f.saveSecret(t)
 		f.provision(t).want(t, 0)
@@ -108,7 +106,7 @@ func TestRotatedPassword(t *testing.T) {
 }
 
 func TestRepairedToken(t *testing.T) {
-	onEach(t, func(t *testing.T, nautobot *servers.Nautobot) {
+	onEach(t, func(t *testing.T, nautobot target) {
 		f := newFixture(t, nautobot)
 		f.saveSecret(t)
 		f.provision(t).want(t, 0)

@@ -222,6 +222,16 @@ func (r result) wantNoWrite(t *testing.T) result {
 	return r
 }
 
+// wantNothingStored checks that Nautobot refused whatever was to be written.
+func (r result) wantNothingStored(t *testing.T) {
+	t.Helper()
+	for _, request := range r.writes() {
+		if request.Status < 400 || request.Status >= 500 {
+			t.Errorf("%s %s: %d, want a refusal\n%s", request.Method, request.Path, request.Status, r)
+		}
+	}
+}
+
 func (r result) writes() []record {
 	var writes []record
 	for _, request := range r.requests {

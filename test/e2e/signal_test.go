@@ -11,12 +11,10 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/rackerlabs/understack/go/nautobot-token/test/servers"
 )
 
 func TestSignalDuringARequest(t *testing.T) {
-	onEach(t, func(t *testing.T, nautobot *servers.Nautobot) {
+	asProvisioner(t, func(t *testing.T, nautobot target) {
 		for _, c := range []struct {
 			signal syscall.Signal
 			code   int
@@ -73,7 +71,7 @@ func TestSignalDuringARequest(t *testing.T) {
 }
 
 func TestSignalWhileWaiting(t *testing.T) {
-	f := newFixture(t, nautobots[0])
+	f := newFixture(t, nautobots[0].as(provisioner))
 	f.saveSecret(t)
 	asked := make(chan struct{}, 100)
 	f.proxy.spoilAll(func(r *http.Request, forward func() answer) answer {

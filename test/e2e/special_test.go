@@ -8,14 +8,12 @@ import (
 	"io"
 	"net/http"
 	"testing"
-
-	"github.com/rackerlabs/understack/go/nautobot-token/test/servers"
 )
 
 // An account without a password has one only for the moment that its token
 // takes to be made.
 func TestAccountForTheAPIOnly(t *testing.T) {
-	onEach(t, func(t *testing.T, nautobot *servers.Nautobot) {
+	onEach(t, func(t *testing.T, nautobot target) {
 		f := newFixture(t, nautobot)
 		data := f.data()
 		delete(data, "password")
@@ -32,11 +30,7 @@ func TestAccountForTheAPIOnly(t *testing.T) {
 			if user := f.user(t); user.Superuser || user.Staff || user.FirstName != "Service account" {
 				t.Errorf("the account: superuser %t, staff %t, first name %q", user.Superuser, user.Staff, user.FirstName)
 			}
-			opening := f.secrets["password for a moment"]
-			if opening == "" {
-				t.Fatal("no request set a password")
-			}
-			f.wantPassword(t, "the password for a moment", opening, http.StatusForbidden)
+			f.wantPassword(t, "the password for a moment", f.opening(t), http.StatusForbidden)
 			f.provision(t).want(t, 0).wantStdout(t, f.userLine("unchanged"), f.tokenLine("unchanged")).wantRequests(t, 2, 0, 0)
 		}
 		f.provision(t).want(t, 0).wantStdout(t, f.userLine("created"), f.tokenLine("created"))
@@ -61,14 +55,14 @@ func (f *fixture) notePassword(t *testing.T, r *http.Request) {
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	var sets struct{ Password string }
 	if json.Unmarshal(body, &sets) == nil && sets.Password != "" {
-		f.secrets["password for a moment"] = sets.Password
+		f.secrets[f.openingName()] = sets.Password
 	}
 }
 
 // Of the superuser token's own account nothing but its token is managed, and
 // that only where it is allowed.
 func TestTheSuperusersOwnAccount(t *testing.T) {
-	onEach(t, func(t *testing.T, nautobot *servers.Nautobot) {
+	asSuperuser(t, func(t *testing.T, nautobot target) {
 		f := newFixture(t, nautobot)
 		f.username = nautobot.Username
 		f.saveSecret(t)

@@ -11,7 +11,7 @@ import (
 // Every mistake in flags and environment names what to change, flag and
 // variable, and nothing is asked of anybody.
 func TestUsage(t *testing.T) {
-	f := newFixture(t, nautobots[0])
+	f := newFixture(t, nautobots[0].as(provisioner))
 	f.saveSecret(t)
 	noCertificate := filepath.Join(t.TempDir(), "ca.crt")
 	if err := os.WriteFile(noCertificate, []byte("no certificate"), 0o600); err != nil {
