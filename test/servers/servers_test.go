@@ -199,6 +199,19 @@ func eventually(t *testing.T, try func() error) {
 	}
 }
 
+// ended tells whether a process is gone. One in state Z has ended as well and
+// waits for init to take note: init gets those whose parent ended before them.
+func ended(pid int) error {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return nil //nolint:nilerr // there is no such process any more
+	}
+	if _, state, _ := strings.Cut(string(stat), ") "); strings.HasPrefix(state, "Z") {
+		return nil
+	}
+	return fmt.Errorf("left by Stop: %s", stat)
+}
+
 // checkStop checks that stop leaves no process and no directory.
 func checkStop(t *testing.T, dir string, stop func()) {
 	t.Helper()
@@ -210,9 +223,7 @@ func checkStop(t *testing.T, dir string, stop func()) {
 	stop()
 	t.Logf("stopped %d processes in %s", len(before), time.Since(start).Round(time.Millisecond))
 	for _, pid := range before {
-		if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err == nil {
-			t.Errorf("left by Stop: %s", stat)
-		}
+		eventually(t, func() error { return ended(pid) })
 	}
 	if exists(dir) {
 		t.Errorf("left by Stop: %s", dir)
