@@ -58,7 +58,7 @@ exactly the account that the Secret describes: the user with its password, the
 API token, and none of the older tokens that came from the same Secret.
 
 The result is printed on standard output, one line an object: created, updated,
-unchanged, refused or failed. Logs go to standard error.
+unchanged, revoked, refused or failed. Logs go to standard error.
 
 Exit codes:
   0    done, or nothing to do

@@ -52,6 +52,12 @@ so running setup again changes nothing, and a new token rotates the old one.
 			if settings.file == "" {
 				return usagef("--filename is required: the manifest of the Secret with the provisioner's token")
 			}
+			if !provision.ValidUsername(username) {
+				return usagef("--username %q: want ASCII letters, digits and @ . + - _, beginning and ending with a letter or digit", username)
+			}
+			if settings.rules.ManagedGroup == provision.ProvisionersGroup {
+				return usagef("%s: managedGroup %q is the provisioners' own group: a provisioner could change itself", named("policy"), provision.ProvisionersGroup)
+			}
 			return runSetup(cmd, settings, username)
 		},
 	}
@@ -59,6 +65,7 @@ so running setup again changes nothing, and a new token rotates the old one.
 	flags.SortFlags = false
 	flags.StringVarP(&options.file, "filename", "f", "", "manifest `file` of the Secret with the provisioner's token; written if it is not there (required)")
 	flags.StringVar(&username, "username", "nautobot-token-provisioner", "`name` of the provisioner's account")
+	flags.StringVar(&options.policy, "policy", "", "policy `file` of the runs, if its managedGroup is not the default")
 	options.addShared(flags)
 	return cmd
 }
@@ -69,6 +76,13 @@ func runSetup(cmd *cobra.Command, settings settings, username string) error {
 		fmt.Errorf("the --timeout of %s is over", settings.timeout))
 	defer cancel()
 
+	var cluster *kube.Client
+	if settings.token.Empty() {
+		var err error
+		if cluster, err = settings.connect(); err != nil {
+			return err
+		}
+	}
 	out := newReport(cmd.OutOrStdout(), settings)
 	token, made, err := provisionerToken(ctx, settings)
 	if err != nil {
@@ -78,12 +92,6 @@ func runSetup(cmd *cobra.Command, settings settings, username string) error {
 			return outcome(settings, provision.Report{}, err, log)
 		}
 		return usagef("--filename: %w", err)
-	}
-	var cluster *kube.Client
-	if settings.token.Empty() {
-		if cluster, err = settings.connect(); err != nil {
-			return err
-		}
 	}
 	var report provision.Report
 	client, superuser, err := connectNautobot(ctx, settings, cluster, log)

@@ -43,6 +43,10 @@ const (
 
 var usernameRule = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9@.+_-]{0,148}[A-Za-z0-9])?$`)
 
+// ValidUsername tells whether a name keeps to the rule for usernames, which is
+// narrower than Nautobot's.
+func ValidUsername(name string) bool { return usernameRule.MatchString(name) }
+
 // Tokens that stand in documentation, for everybody to read.
 var knownTokens = []string{
 	"0123456789abcdef0123456789abcdef01234567", // Nautobot's development environment
@@ -140,7 +144,7 @@ func (p *parser) value(key string) (string, bool) {
 
 func (p *parser) username() string {
 	text, ok := p.required("username")
-	if ok && !usernameRule.MatchString(text) {
+	if ok && !ValidUsername(text) {
 		p.problem(`key "username": want 1 to 150 ASCII letters, digits and @ . + - _, beginning and ending with a letter or digit`)
 	}
 	return text
