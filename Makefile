@@ -4,6 +4,7 @@
 
 # The same flags everywhere, so that every build shares one cache.
 export GOFLAGS := -trimpath -buildvcs=false
+export CGO_ENABLED := 0
 
 VERSION = $(shell git describe --tags --dirty 2>/dev/null || echo devel)
 COMMIT  = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
@@ -25,7 +26,7 @@ help: ## show this list
 
 .PHONY: build
 build: ## build bin/nautobot-token
-	CGO_ENABLED=0 go build -ldflags '-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)' -o bin/nautobot-token .
+	go build -ldflags '-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)' -o bin/nautobot-token .
 
 .PHONY: demo
 demo: build ## run the main job on a fake Nautobot, and show what it prints
@@ -37,7 +38,7 @@ test: ## run the tests that need no server
 
 .PHONY: race
 race: ## the shorter ones with the race detector (needs a C compiler)
-	go test -race -short ./...
+	CGO_ENABLED=1 go test -race -short ./...
 
 .PHONY: chart
 chart: build ## test the Helm chart: render it, and hold it against what reads it (the first run takes long)

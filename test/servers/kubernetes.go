@@ -31,9 +31,13 @@ type ControlPlane struct {
 // ready. The first time it builds them, which takes several minutes. They run
 // until Stop; ctx is for starting them only.
 func StartControlPlane(ctx context.Context) (*ControlPlane, error) {
-	etcd, apiserver, err := buildKubernetes(ctx)
+	etcd, err := etcd.build(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("build Kubernetes: %w", err)
+		return nil, err
+	}
+	apiserver, err := apiserver.build(ctx)
+	if err != nil {
+		return nil, err
 	}
 	return startInRunDir(ctx, "kubernetes", func(ctx context.Context, dir string) (*ControlPlane, error) {
 		c := &ControlPlane{dir: dir, Kubeconfig: filepath.Join(dir, "kubeconfig")}

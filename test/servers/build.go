@@ -1,0 +1,110 @@
+package servers
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// A program is built from one of the modules below test/tools, which pin it and
+// everything it needs.
+type program struct {
+	name    string // of the file
+	tools   string // the module's directory below test/tools
+	pkg     string // what is built
+	module  string // whose version names what is built; "" if that is the module itself
+	tags    string
+	ldflags func(version string) string // besides those that leave out debugging information
+}
+
+var (
+	etcd      = program{name: "etcd", tools: "kubernetes", pkg: "go.etcd.io/etcd/server/v3", module: "go.etcd.io/etcd/server/v3"}
+	apiserver = kubernetesProgram("kube-apiserver")
+)
+
+func kubernetesProgram(name string) program {
+	return program{
+		name: name, tools: "kubernetes", pkg: "k8s.io/kubernetes/cmd/" + name, module: "k8s.io/kubernetes",
+		// Otherwise it would call itself v0.0.0.
+		ldflags: func(version string) string {
+			number := strings.Split(strings.TrimPrefix(version, "v"), ".")
+			return fmt.Sprintf("-X %[1]s.gitVersion=%[2]s -X %[1]s.gitMajor=%[3]s -X %[1]s.gitMinor=%[4]s",
+				"k8s.io/component-base/version", version, number[0], number[1])
+		},
+	}
+}
+
+// build builds the program, unless that version of it is in the cache, and
+// returns its path.
+func (p program) build(ctx context.Context) (string, error) {
+	source, err := toolsDir(ctx, p.tools)
+	if err != nil {
+		return "", err
+	}
+	version, err := goCommand(ctx, source, "list", "-m", "-f", "{{.Version}}", p.module)
+	if err != nil {
+		return "", err
+	}
+	cache, unlock, err := lockedCache(ctx, p.name+"-"+version)
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	path := filepath.Join(cache, p.name)
+	if exists(path) {
+		return path, nil
+	}
+	progress("building %s %s (takes minutes, once)", p.name, version)
+	ldflags := "-s -w"
+	if p.ldflags != nil {
+		ldflags += " " + p.ldflags(version)
+	}
+	unfinished := path + ".new"
+	if _, err := goCommand(ctx, source, "build", "-trimpath", "-buildvcs=false", "-tags", p.tags,
+		"-ldflags", ldflags, "-o", unfinished, p.pkg); err != nil {
+		return "", fmt.Errorf("build %s %s: %w", p.name, version, err)
+	}
+	return path, os.Rename(unfinished, path)
+}
+
+// ModuleDir is the directory with the source of a Go module, in the version
+// that the module test/tools/TOOLS pins.
+func ModuleDir(ctx context.Context, tools, module string) (string, error) {
+	source, err := toolsDir(ctx, tools)
+	if err != nil {
+		return "", err
+	}
+	if _, err := goCommand(ctx, source, "mod", "download", module); err != nil {
+		return "", err
+	}
+	return goCommand(ctx, source, "list", "-m", "-f", "{{.Dir}}", module)
+}
+
+// toolsDir is the directory of a module below test/tools.
+func toolsDir(ctx context.Context, name string) (string, error) {
+	root, err := sourceDir(ctx)
+	return filepath.Join(root, "test", "tools", name), err
+}
+
+// sourceDir is the root of this module.
+func sourceDir(ctx context.Context) (string, error) {
+	root, err := goCommand(ctx, ".", "list", "-m", "-f", "{{.Dir}}", "github.com/rackerlabs/understack/go/nautobot-token")
+	if err != nil {
+		return "", fmt.Errorf("find the source of this module: %w\nrun this in its directory", err)
+	}
+	return root, nil
+}
+
+// goCommand runs the go command in a module's directory and returns its output.
+func goCommand(ctx context.Context, dir string, args ...string) (string, error) {
+	command := exec.Command("go", args...)
+	command.Dir = dir
+	// Without cgo everywhere, as in the Makefile: what is compiled once is used
+	// by all, and programs run in images that hold nothing else.
+	command.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0")
+	out, err := run(ctx, command)
+	return strings.TrimSpace(out), err
+}
