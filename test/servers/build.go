@@ -9,25 +9,25 @@ import (
 	"strings"
 )
 
-// A program is built from one of the modules below test/tools, which pin it and
+// A program is built from a module of this repository that pins it and
 // everything it needs.
 type program struct {
 	name    string // of the file
-	tools   string // the module's directory below test/tools
+	dir     string // the module's directory, below the root
 	pkg     string // what is built
-	module  string // whose version names what is built; "" if that is the module itself
+	module  string // whose version names what is built
 	tags    string
 	ldflags func(version string) string // besides those that leave out debugging information
 }
 
 var (
-	etcd      = program{name: "etcd", tools: "kubernetes", pkg: "go.etcd.io/etcd/server/v3", module: "go.etcd.io/etcd/server/v3"}
+	etcd      = program{name: "etcd", dir: "test/tools/kubernetes", pkg: "go.etcd.io/etcd/server/v3", module: "go.etcd.io/etcd/server/v3"}
 	apiserver = kubernetesProgram("kube-apiserver")
 )
 
 func kubernetesProgram(name string) program {
 	return program{
-		name: name, tools: "kubernetes", pkg: "k8s.io/kubernetes/cmd/" + name, module: "k8s.io/kubernetes",
+		name: name, dir: "test/tools/kubernetes", pkg: "k8s.io/kubernetes/cmd/" + name, module: "k8s.io/kubernetes",
 		// Otherwise it would call itself v0.0.0.
 		ldflags: func(version string) string {
 			number := strings.Split(strings.TrimPrefix(version, "v"), ".")
@@ -40,7 +40,7 @@ func kubernetesProgram(name string) program {
 // build builds the program, unless that version of it is in the cache, and
 // returns its path.
 func (p program) build(ctx context.Context) (string, error) {
-	source, err := toolsDir(ctx, p.tools)
+	source, err := sourceDir(ctx, p.dir)
 	if err != nil {
 		return "", err
 	}
@@ -71,9 +71,9 @@ func (p program) build(ctx context.Context) (string, error) {
 }
 
 // ModuleDir is the directory with the source of a Go module, in the version
-// that the module test/tools/TOOLS pins.
-func ModuleDir(ctx context.Context, tools, module string) (string, error) {
-	source, err := toolsDir(ctx, tools)
+// that the module in the directory dir, below the root of this one, pins.
+func ModuleDir(ctx context.Context, dir, module string) (string, error) {
+	source, err := sourceDir(ctx, dir)
 	if err != nil {
 		return "", err
 	}
@@ -83,19 +83,13 @@ func ModuleDir(ctx context.Context, tools, module string) (string, error) {
 	return goCommand(ctx, source, "list", "-m", "-f", "{{.Dir}}", module)
 }
 
-// toolsDir is the directory of a module below test/tools.
-func toolsDir(ctx context.Context, name string) (string, error) {
-	root, err := sourceDir(ctx)
-	return filepath.Join(root, "test", "tools", name), err
-}
-
-// sourceDir is the root of this module.
-func sourceDir(ctx context.Context) (string, error) {
+// sourceDir is a directory below the root of this module.
+func sourceDir(ctx context.Context, dir string) (string, error) {
 	root, err := goCommand(ctx, ".", "list", "-m", "-f", "{{.Dir}}", "github.com/rackerlabs/understack/go/nautobot-token")
 	if err != nil {
 		return "", fmt.Errorf("find the source of this module: %w\nrun this in its directory", err)
 	}
-	return root, nil
+	return filepath.Join(root, dir), nil
 }
 
 // goCommand runs the go command in a module's directory and returns its output.
