@@ -48,6 +48,13 @@ func start(ctx context.Context, args []string) (stop func(), err error) {
 		}
 		fmt.Printf("export KUBECONFIG=%s\n", cluster.Kubeconfig)
 		return cluster.Stop, nil
+	case len(args) == 1 && args[0] == "node":
+		cluster, err := servers.StartCluster(ctx)
+		if err != nil {
+			return nil, err
+		}
+		fmt.Printf("export KUBECONFIG=%s\n", cluster.Kubeconfig)
+		return cluster.Stop, nil
 	}
 	return nil, fmt.Errorf("usage: serve nautobot VERSION | serve cluster")
 }

@@ -21,9 +21,27 @@ type program struct {
 }
 
 var (
-	etcd      = program{name: "etcd", dir: "test/tools/kubernetes", pkg: "go.etcd.io/etcd/server/v3", module: "go.etcd.io/etcd/server/v3"}
-	apiserver = kubernetesProgram("kube-apiserver")
+	etcd              = program{name: "etcd", dir: "test/tools/kubernetes", pkg: "go.etcd.io/etcd/server/v3", module: "go.etcd.io/etcd/server/v3"}
+	apiserver         = kubernetesProgram("kube-apiserver")
+	controllerManager = kubernetesProgram("kube-controller-manager")
+	scheduler         = kubernetesProgram("kube-scheduler")
+	kubelet           = kubernetesProgram("kubelet")
+	kubeProxy         = kubernetesProgram("kube-proxy")
+	containerd        = containerdProgram("containerd")
+	containerdShim    = containerdProgram("containerd-shim-runc-v2")
+	ctr               = containerdProgram("ctr")
+	coredns           = program{name: "coredns", dir: "test/tools/coredns", pkg: ".", module: "github.com/coredns/coredns"}
+	natsServer        = program{name: "nats-server", dir: "test/tools/nats-server", pkg: "github.com/nats-io/nats-server/v2", module: "github.com/nats-io/nats-server/v2"}
+	argoEvents        = program{name: "argo-events", dir: "test/tools/argo-events", pkg: "github.com/argoproj/argo-events/cmd", module: "github.com/argoproj/argo-events"}
+	helm              = program{name: "helm", dir: "charts", pkg: "helm.sh/helm/v3/cmd/helm", module: "helm.sh/helm/v3"}
 )
+
+func containerdProgram(name string) program {
+	return program{
+		name: name, dir: "test/tools/containerd", pkg: "github.com/containerd/containerd/v2/cmd/" + name,
+		module: "github.com/containerd/containerd/v2", tags: "no_btrfs no_aufs no_zfs no_devmapper",
+	}
+}
 
 func kubernetesProgram(name string) program {
 	return program{
@@ -68,6 +86,19 @@ func (p program) build(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("build %s %s: %w", p.name, version, err)
 	}
 	return path, os.Rename(unfinished, path)
+}
+
+// buildAll builds programs, and returns their paths by their names.
+func buildAll(ctx context.Context, programs ...program) (map[string]string, error) {
+	built := map[string]string{}
+	for _, p := range programs {
+		path, err := p.build(ctx)
+		if err != nil {
+			return nil, err
+		}
+		built[p.name] = path
+	}
+	return built, nil
 }
 
 // ModuleDir is the directory with the source of a Go module, in the version

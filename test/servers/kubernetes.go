@@ -16,7 +16,7 @@ import (
 
 // ControlPlane is a running Kubernetes API with RBAC and its etcd. No
 // controllers run: nothing makes service accounts of itself, starts pods, or
-// finishes the deletion of a namespace.
+// finishes the deletion of a namespace. A Cluster has all that.
 type ControlPlane struct {
 	URL        string
 	Kubeconfig string // path, for a user who may do everything
@@ -31,22 +31,22 @@ type ControlPlane struct {
 // ready. The first time it builds them, which takes several minutes. They run
 // until Stop; ctx is for starting them only.
 func StartControlPlane(ctx context.Context) (*ControlPlane, error) {
-	etcd, err := etcd.build(ctx)
-	if err != nil {
-		return nil, err
-	}
-	apiserver, err := apiserver.build(ctx)
+	built, err := buildAll(ctx, etcd, apiserver)
 	if err != nil {
 		return nil, err
 	}
 	return startInRunDir(ctx, "kubernetes", func(ctx context.Context, dir string) (*ControlPlane, error) {
-		c := &ControlPlane{dir: dir, Kubeconfig: filepath.Join(dir, "kubeconfig")}
-		if err := c.start(ctx, etcd, apiserver); err != nil {
+		c := newControlPlane(dir)
+		if err := c.start(ctx, built); err != nil {
 			stopAll(c.processes)
 			return nil, err
 		}
 		return c, nil
 	})
+}
+
+func newControlPlane(dir string) *ControlPlane {
+	return &ControlPlane{dir: dir, Kubeconfig: filepath.Join(dir, "kubeconfig")}
 }
 
 // Stop ends all that StartControlPlane started, and removes its data.
@@ -56,45 +56,52 @@ func (c *ControlPlane) Stop() {
 	_ = os.RemoveAll(c.dir)
 }
 
-func (c *ControlPlane) start(ctx context.Context, etcd, apiserver string) error {
+func (c *ControlPlane) start(ctx context.Context, built map[string]string) error {
 	ports, err := freePorts(3)
 	if err != nil {
 		return err
 	}
-	etcdURL := "http://127.0.0.1:" + strconv.Itoa(ports[0])
-	peerURL := "http://127.0.0.1:" + strconv.Itoa(ports[1])
-	apiPort := strconv.Itoa(ports[2])
-	c.URL = "https://127.0.0.1:" + apiPort
-
-	err = c.startProcess(ctx, "etcd", etcdURL+"/health", http.DefaultClient, exec.Command(etcd,
-		"--name=test", "--data-dir="+filepath.Join(c.dir, "etcd"), "--log-level=warn", "--unsafe-no-fsync",
-		"--listen-client-urls="+etcdURL, "--advertise-client-urls="+etcdURL,
-		"--listen-peer-urls="+peerURL, "--initial-advertise-peer-urls="+peerURL, "--initial-cluster=test="+peerURL,
-	))
-	if err != nil {
-		return err
-	}
+	c.URL = "https://127.0.0.1:" + strconv.Itoa(ports[2])
 	if err := c.writePKI(); err != nil {
 		return fmt.Errorf("make certificates: %w", err)
 	}
-	return c.startProcess(ctx, "kube-apiserver", c.URL+"/readyz", c.client, exec.Command(apiserver,
-		"--etcd-servers="+etcdURL,
-		"--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--secure-port="+apiPort,
-		"--endpoint-reconciler-type=none", // an endpoint may not have a loopback address
-		"--service-cluster-ip-range=10.96.0.0/16",
-		"--tls-cert-file="+c.path("server.crt"), "--tls-private-key-file="+c.path("server.key"),
-		"--client-ca-file="+c.path("ca.crt"),
-		"--service-account-issuer=https://kubernetes.default.svc.cluster.local",
-		"--service-account-signing-key-file="+c.path("service-accounts.key"),
-		"--service-account-key-file="+c.path("service-accounts.crt"),
+	etcdURL := "http://127.0.0.1:" + strconv.Itoa(ports[0])
+	command := exec.Command(built["etcd"], etcdFlags(c.dir, etcdURL, "http://127.0.0.1:"+strconv.Itoa(ports[1]))...)
+	if err := c.startProcess(ctx, etcdURL+"/health", http.DefaultClient, command); err != nil {
+		return err
+	}
+	flags := append(c.apiserverFlags(etcdURL, "127.0.0.1", ports[2]),
 		"--authorization-mode=RBAC",
-	))
+		"--endpoint-reconciler-type=none") // an endpoint may not have a loopback address
+	return c.startProcess(ctx, c.URL+"/readyz", c.client, exec.Command(built["kube-apiserver"], flags...))
 }
 
-// startProcess starts a server and waits until url answers 200.
-func (c *ControlPlane) startProcess(ctx context.Context, name, url string, client *http.Client, command *exec.Cmd) error {
+func etcdFlags(dir, clientURL, peerURL string) []string {
+	return []string{
+		"--name=test", "--data-dir=" + filepath.Join(dir, "etcd"), "--log-level=warn", "--unsafe-no-fsync",
+		"--listen-client-urls=" + clientURL, "--advertise-client-urls=" + clientURL,
+		"--listen-peer-urls=" + peerURL, "--initial-advertise-peer-urls=" + peerURL, "--initial-cluster=test=" + peerURL,
+	}
+}
+
+func (c *ControlPlane) apiserverFlags(etcdURL, address string, port int) []string {
+	return []string{
+		"--etcd-servers=" + etcdURL,
+		"--bind-address=" + address, "--advertise-address=" + address, "--secure-port=" + strconv.Itoa(port),
+		"--service-cluster-ip-range=10.96.0.0/16",
+		"--tls-cert-file=" + c.path("server.crt"), "--tls-private-key-file=" + c.path("server.key"),
+		"--client-ca-file=" + c.path("ca.crt"),
+		"--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+		"--service-account-signing-key-file=" + c.path("service-accounts.key"),
+		"--service-account-key-file=" + c.path("service-accounts.crt"),
+	}
+}
+
+// startProcess starts a server, called by the name of its program, and waits
+// until url answers 200.
+func (c *ControlPlane) startProcess(ctx context.Context, url string, client *http.Client, command *exec.Cmd) error {
 	command.Dir = c.dir
-	server, err := startProcess(c.dir, name, syscall.SIGTERM, command)
+	server, err := startProcess(c.dir, programName(command), syscall.SIGTERM, command)
 	if err != nil {
 		return err
 	}
@@ -106,14 +113,15 @@ func (c *ControlPlane) startProcess(ctx context.Context, name, url string, clien
 }
 
 // writePKI makes all certificates, those files that kube-apiserver reads, the
-// administrator's kubeconfig and c.client.
-func (c *ControlPlane) writePKI() error {
+// administrator's kubeconfig and c.client. Others than loopback addresses are
+// those that kube-apiserver is reached at besides.
+func (c *ControlPlane) writePKI(others ...string) error {
 	authority, err := newAuthority()
 	if err != nil {
 		return err
 	}
 	c.authority = authority
-	server, err := authority.server()
+	server, err := authority.server(others...)
 	if err != nil {
 		return err
 	}
@@ -123,36 +131,29 @@ func (c *ControlPlane) writePKI() error {
 		return err
 	}
 	for name, pair := range map[string]*keyPair{"ca": authority, "server": server, "service-accounts": serviceAccounts} {
-		key, err := pair.keyPEM()
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(c.path(name+".crt"), pair.certificatePEM(), 0o600); err != nil {
-			return err
-		}
-		if err := os.WriteFile(c.path(name+".key"), key, 0o600); err != nil {
+		if err := c.writePair(name, pair); err != nil {
 			return err
 		}
 	}
-
 	admin, err := authority.client("test-admin", "system:masters")
 	if err != nil {
 		return err
 	}
-	key, err := admin.keyPEM()
-	if err != nil {
+	c.client = &http.Client{Transport: &http.Transport{TLSClientConfig: admin.clientTLS(authority), ForceAttemptHTTP2: true}}
+	return c.writeKubeconfig(c.Kubeconfig, c.URL, "", admin.kubeconfigUser())
+}
+
+// writePair writes a certificate and its key to NAME.crt and NAME.key.
+func (c *ControlPlane) writePair(name string, pair *keyPair) error {
+	if err := os.WriteFile(c.path(name+".crt"), pair.certificatePEM(), 0o600); err != nil {
 		return err
 	}
-	c.client = &http.Client{Transport: &http.Transport{TLSClientConfig: admin.clientTLS(authority), ForceAttemptHTTP2: true}}
-	return c.writeKubeconfig(c.Kubeconfig, "", map[string]any{
-		"client-certificate-data": admin.certificatePEM(),
-		"client-key-data":         key,
-	})
+	return os.WriteFile(c.path(name+".key"), pair.keyPEM(), 0o600)
 }
 
 // writeKubeconfig writes a kubeconfig that needs no other file. Namespace may
 // be empty.
-func (c *ControlPlane) writeKubeconfig(path, namespace string, user map[string]any) error {
+func (c *ControlPlane) writeKubeconfig(path, url, namespace string, user map[string]any) error {
 	current := map[string]any{"cluster": "test", "user": "test"}
 	if namespace != "" {
 		current["namespace"] = namespace
@@ -164,7 +165,7 @@ func (c *ControlPlane) writeKubeconfig(path, namespace string, user map[string]a
 		"contexts":        []any{map[string]any{"name": "test", "context": current}},
 		"users":           []any{map[string]any{"name": "test", "user": user}},
 		"clusters": []any{map[string]any{"name": "test", "cluster": map[string]any{
-			"server":                     c.URL,
+			"server":                     url,
 			"certificate-authority-data": c.authority.certificatePEM(),
 		}}},
 	})

@@ -63,7 +63,7 @@ func (c *ControlPlane) ServiceAccountKubeconfig(ctx context.Context, namespace, 
 		return "", fmt.Errorf("token of service account %s/%s: %w", namespace, name, err)
 	}
 	kubeconfig := c.path("kubeconfig-" + namespace + "-" + name)
-	return kubeconfig, c.writeKubeconfig(kubeconfig, namespace, map[string]any{"token": token.Status.Token})
+	return kubeconfig, c.writeKubeconfig(kubeconfig, c.URL, namespace, map[string]any{"token": token.Status.Token})
 }
 
 // documentSeparator is the line between two documents of a YAML text.

@@ -161,6 +161,16 @@ func (n *Nautobot) Python(ctx context.Context, code string) (string, error) {
 	return run(ctx, command)
 }
 
+// Interrupt ends the web server, and nothing else, until Resume.
+func (n *Nautobot) Interrupt() {
+	last := len(n.processes) - 1
+	n.processes[last].stop()
+	n.processes = n.processes[:last]
+}
+
+// Resume starts the web server again, at the same address.
+func (n *Nautobot) Resume(ctx context.Context) error { return n.startWeb(ctx) }
+
 // Stop ends all that StartNautobot started, and removes its data.
 func (n *Nautobot) Stop() {
 	stopAll(n.processes)

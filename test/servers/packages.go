@@ -11,16 +11,9 @@ import (
 	"strings"
 )
 
-// installNautobotPackages installs the Debian packages that Nautobot needs and
-// the machine lacks. Only root can do that; others are told what to install.
-func installNautobotPackages(ctx context.Context) error {
-	// One program at a time, and those that waited find everything there.
-	_, unlock, err := lockedCache(ctx, "packages")
-	if err != nil {
-		return err
-	}
-	defer unlock()
-
+// nautobotPackages are the Debian packages that Nautobot needs and the machine
+// lacks.
+func nautobotPackages(ctx context.Context) []string {
 	var missing []string
 	if _, _, err := postgresPrograms(); err != nil {
 		missing = append(missing, "postgresql")
@@ -32,22 +25,54 @@ func installNautobotPackages(ctx context.Context) error {
 	if _, err := run(ctx, exec.Command("python3", "-c", "import venv, ensurepip")); err != nil {
 		missing = append(missing, "python3", "python3-venv")
 	}
-	if len(missing) == 0 {
+	return missing
+}
+
+// networkPlugins is where Debian has the programs that connect Pods.
+const networkPlugins = "/usr/lib/cni"
+
+// nodePackages are the Debian packages that a node of Kubernetes needs and the
+// machine lacks.
+func nodePackages(context.Context) []string {
+	var missing []string
+	for program, pkg := range map[string]string{"runc": "runc", "iptables": "iptables", "ip": "iproute2", "nsenter": "util-linux"} {
+		if _, err := exec.LookPath(program); err != nil {
+			missing = append(missing, pkg)
+		}
+	}
+	if !exists(filepath.Join(networkPlugins, "bridge")) {
+		missing = append(missing, "containernetworking-plugins")
+	}
+	return missing
+}
+
+// installPackages installs the Debian packages that the function missing names.
+// Only root can do that; others are told what to install.
+func installPackages(ctx context.Context, purpose string, missing func(context.Context) []string) error {
+	// One program at a time, and those that waited find everything there.
+	_, unlock, err := lockedCache(ctx, "packages")
+	if err != nil {
+		return err
+	}
+	defer unlock()
+
+	packages := missing(ctx)
+	if len(packages) == 0 {
 		return nil
 	}
-	install := "apt-get install " + strings.Join(missing, " ")
+	install := "apt-get install " + strings.Join(packages, " ")
 	if os.Geteuid() != 0 {
-		return fmt.Errorf("Nautobot needs programs that are not installed; as root, run: %s", install)
+		return fmt.Errorf("%s needs programs that are not installed; as root, run: %s", purpose, install)
 	}
 	progress("%s", install)
 	for _, args := range [][]string{
 		{"update", "-qq"},
-		append([]string{"install", "-qq", "-y", "--no-install-recommends"}, missing...),
+		append([]string{"install", "-qq", "-y", "--no-install-recommends"}, packages...),
 	} {
 		command := exec.Command("apt-get", args...)
 		command.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
 		if _, err := run(ctx, command); err != nil {
-			return fmt.Errorf("%w\nNautobot needs these programs; install them yourself: %s", err, install)
+			return fmt.Errorf("%w\n%s needs these programs; install them yourself: %s", err, purpose, install)
 		}
 	}
 	return nil

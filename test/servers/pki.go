@@ -30,21 +30,29 @@ func newAuthority() (*keyPair, error) {
 	return newKeyPair(template, nil)
 }
 
-// server makes a certificate for a server at a loopback address.
-func (authority *keyPair) server() (*keyPair, error) {
-	return newKeyPair(&x509.Certificate{
-		Subject:     pkix.Name{CommonName: "kube-apiserver"},
+// server makes a certificate for a server at a loopback address, and at other
+// addresses and host names.
+func (authority *keyPair) server(others ...string) (*keyPair, error) {
+	template := &x509.Certificate{
+		Subject:     pkix.Name{CommonName: "test-server"},
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		DNSNames:    []string{"localhost", "kubernetes.default.svc"},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-	}, authority)
+		DNSNames:    []string{"localhost", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"},
+	}
+	for _, other := range append(others, "127.0.0.1") {
+		if address := net.ParseIP(other); address != nil {
+			template.IPAddresses = append(template.IPAddresses, address)
+		} else {
+			template.DNSNames = append(template.DNSNames, other)
+		}
+	}
+	return newKeyPair(template, authority)
 }
 
-// client makes a certificate that Kubernetes takes for a user in a group.
-func (authority *keyPair) client(user, group string) (*keyPair, error) {
+// client makes a certificate that Kubernetes takes for a user in some groups.
+func (authority *keyPair) client(user string, groups ...string) (*keyPair, error) {
 	return newKeyPair(&x509.Certificate{
-		Subject:     pkix.Name{CommonName: user, Organization: []string{group}},
+		Subject:     pkix.Name{CommonName: user, Organization: groups},
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}, authority)
@@ -80,9 +88,22 @@ func (pair *keyPair) certificatePEM() []byte {
 }
 
 // keyPEM is the private key as it is written to files.
-func (pair *keyPair) keyPEM() ([]byte, error) {
+func (pair *keyPair) keyPEM() []byte {
 	der, err := x509.MarshalECPrivateKey(pair.key)
-	return pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}), err
+	if err != nil {
+		panic(err) // only for curves that are not used here
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der})
+}
+
+// kubeconfigUser is the user of a kubeconfig who has this certificate.
+func (pair *keyPair) kubeconfigUser() map[string]any {
+	return map[string]any{"client-certificate-data": pair.certificatePEM(), "client-key-data": pair.keyPEM()}
+}
+
+// serverTLS is how a server with this certificate answers.
+func (pair *keyPair) serverTLS() *tls.Config {
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{pair.certificate.Raw}, PrivateKey: pair.key}}}
 }
 
 // clientTLS is how a client with this certificate talks to the servers of the

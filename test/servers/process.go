@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -183,6 +184,15 @@ func runBound(ctx context.Context, command *exec.Cmd) error {
 		<-ended
 		return ctx.Err()
 	}
+}
+
+// programName is the name of the program that a command runs, if need be in a
+// namespace.
+func programName(command *exec.Cmd) string {
+	if i := slices.Index(command.Args, "--"); i >= 0 {
+		return filepath.Base(command.Args[i+1])
+	}
+	return filepath.Base(command.Path)
 }
 
 // commandName is the program and first arguments of a command, for messages.
