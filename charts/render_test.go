@@ -73,21 +73,31 @@ func loadChart(t *testing.T) *chart.Chart {
 	return loaded
 }
 
-// valuesFiles are those in ci/, by their names.
+// valuesFiles are those in ci/, and those in the examples' folders, by their
+// names.
 func valuesFiles(t *testing.T) map[string]map[string]any {
 	t.Helper()
-	paths, err := filepath.Glob(filepath.Join(chartDir, "ci", "*-values.yaml"))
-	if err != nil || len(paths) == 0 {
-		t.Fatalf("no values in ci/: %v", err)
-	}
 	files := map[string]map[string]any{}
-	for _, path := range paths {
-		values, err := chartutil.ReadValuesFile(path)
-		if err != nil {
-			t.Fatalf("%s: %v", path, err)
+	read := func(pattern string, name func(path string) string) {
+		paths, err := filepath.Glob(pattern)
+		if err != nil || len(paths) == 0 {
+			t.Fatalf("no values in %s: %v", pattern, err)
 		}
-		files[strings.TrimSuffix(filepath.Base(path), "-values.yaml")] = values
+		for _, path := range paths {
+			values, err := chartutil.ReadValuesFile(path)
+			if err != nil {
+				t.Fatalf("%s: %v", path, err)
+			}
+			if files[name(path)] != nil {
+				t.Fatalf("%s: there are other values of the name %s", path, name(path))
+			}
+			files[name(path)] = values
+		}
 	}
+	read(filepath.Join(chartDir, "ci", "*-values.yaml"), func(path string) string {
+		return strings.TrimSuffix(filepath.Base(path), "-values.yaml")
+	})
+	read("../examples/*/values.yaml", func(path string) string { return filepath.Base(filepath.Dir(path)) })
 	return files
 }
 

@@ -32,7 +32,7 @@ func leaves(values map[string]any, under string) []string {
 	return paths
 }
 
-// Taking back what a file in ci/ sets changes what is rendered, for every value.
+// Taking back what one of the values files sets changes what is rendered, for every value.
 func TestEveryValueIsUsed(t *testing.T) {
 	defaults := loadChart(t).Values
 	files := valuesFiles(t)
@@ -55,7 +55,7 @@ func TestEveryValueIsUsed(t *testing.T) {
 		}
 		switch {
 		case !set:
-			t.Errorf("no file in ci/ sets %s to something else than %v", path, standard)
+			t.Errorf("no values file sets %s to something else than %v", path, standard)
 		case !used:
 			t.Errorf("%s changes nothing in what is rendered", path)
 		}

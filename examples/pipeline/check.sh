@@ -1,0 +1,36 @@
+#!/bin/sh
+# Would nautobot-token change anything? A check for a pipeline: nothing is written.
+#
+#   check.sh openstack/nautobot-token argo-events/nautobot-token
+#
+# looks at these Secrets of the cluster that kubectl would talk to. The settings
+# come from the environment, as those of the chart's Job do:
+#
+#   export NAUTOBOT_URL=https://nautobot.example.com CLUSTER_NAME=rxdb-lab
+#   kubectl -n nautobot get configmap nautobot-token-policy -o 'jsonpath={.data.policy\.yaml}' >policy.yaml
+#   export NAUTOBOT_TOKEN_POLICY=policy.yaml
+#
+# Exit code 0: there is nothing to do. 4: there is. Any other: a Secret was
+# refused (3), the settings are wrong (2), or it could not be found out (1).
+set -u
+
+if [ $# -eq 0 ]; then
+	echo "usage: $0 NAMESPACE/NAME..." >&2
+	exit 2
+fi
+
+pending=0 failed=0
+for secret in "$@"; do
+	nautobot-token provision "${secret#*/}" --namespace "${secret%%/*}" --dry-run --detailed-exitcode
+	code=$?
+	case $code in
+	0) ;;
+	4) pending=$code ;;
+	*) failed=$code ;;
+	esac
+done
+
+if [ "$failed" -ne 0 ]; then
+	exit "$failed"
+fi
+exit "$pending"
