@@ -59,6 +59,8 @@ func (c *Cluster) InstallArgoEvents(ctx context.Context) error {
 
 	// There is no registry to pull from.
 	manifest = bytes.ReplaceAll(manifest, []byte("imagePullPolicy: Always"), []byte("imagePullPolicy: IfNotPresent"))
+	manifest = bytes.ReplaceAll(manifest, []byte("        env:\n"),
+		[]byte("        env:\n        - {name: IMAGE_PULL_POLICY, value: IfNotPresent}\n"))
 	namespace := "apiVersion: v1\nkind: Namespace\nmetadata: {name: argo-events}\n---\n"
 	if err := c.Apply(ctx, append([]byte(namespace), manifest...)); err != nil {
 		return err

@@ -1,0 +1,245 @@
+//go:build e2e
+
+package chain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+)
+
+var watchedLabel = map[string]string{"token/type": "nautobot"}
+
+// A Secret appears, and changes: by then its account is there, then its new
+// token works and the one before does not.
+func TestSecretAppearsAndChanges(t *testing.T) {
+	a := newAccount(t, watched, "changing")
+	a.save(t)
+	eventually(t, time.Minute, a.usable)
+	a.wantJobs(t, 1)
+
+	var found struct {
+		Results []struct {
+			LastName  string `json:"last_name"`
+			Superuser bool   `json:"is_superuser"`
+		}
+	}
+	if _, err := ask(t.Context(), nautobot.Token, "users/users/?username="+url.QueryEscape(a.username), &found); err != nil {
+		t.Fatal(err)
+	}
+	if len(found.Results) != 1 || found.Results[0].LastName != "chain/openstack/changing" || found.Results[0].Superuser {
+		t.Errorf("the account: %+v", found.Results)
+	}
+
+	before := a.token
+	a.renewToken()
+	a.save(t)
+	eventually(t, time.Minute, a.usable)
+	a.wantJobs(t, 2)
+	if status, err := ask(t.Context(), before, "users/config/", nil); err != nil || status != http.StatusUnauthorized && status != http.StatusForbidden {
+		t.Errorf("the token before: Nautobot answers %d, %v", status, err)
+	}
+}
+
+// What has no label, and what lies in a namespace without a rule, starts no
+// Job. The label can be added later.
+func TestNotWatched(t *testing.T) {
+	unlabelled, elsewhere, last := newAccount(t, watched, "unlabelled"), newAccount(t, "elsewhere", "elsewhere"), newAccount(t, watched, "labelled")
+	unlabelled.saveData(t, nil, unlabelled.data())
+	elsewhere.save(t)
+	last.save(t) // whatever the others start is started before
+	last.wantJobs(t, 1)
+	for _, a := range []*account{unlabelled, elsewhere} {
+		a.wantJobs(t, 0)
+	}
+	unlabelled.save(t)
+	eventually(t, time.Minute, unlabelled.usable)
+}
+
+// A malformed Secret is refused at once, and not tried again. The reason stands
+// where people look.
+func TestRefused(t *testing.T) {
+	a := newAccount(t, watched, "malformed")
+	data := a.data()
+	delete(data, "token")
+	a.saveData(t, watchedLabel, data)
+	job := a.failedJob(t)
+	if job.Status.Failed != 1 {
+		t.Errorf("%d Pods have failed, want 1", job.Status.Failed)
+	}
+	found, err := pods(t.Context(), "batch.kubernetes.io/job-name="+job.Name)
+	if err != nil || len(found) != 1 {
+		t.Fatalf("%d Pods, %v", len(found), err)
+	}
+	ended := found[0].Status.ContainerStatuses[0].State.Terminated
+	if ended == nil || ended.ExitCode != 3 {
+		t.Fatalf("the Pod has ended with %+v, want exit code 3", ended)
+	}
+	const reason = `key "token" is missing`
+	if !strings.Contains(ended.Message, reason) {
+		t.Errorf("termination message: %s\nwant it to say %q", ended.Message, reason)
+	}
+	var events corev1.EventList
+	path := "/api/v1/namespaces/" + a.namespace + "/events?fieldSelector=" + url.QueryEscape("involvedObject.kind=Secret,involvedObject.name="+a.name)
+	if err := get(t.Context(), path, &events); err != nil {
+		t.Fatal(err)
+	}
+	if len(events.Items) != 1 || events.Items[0].Type != corev1.EventTypeWarning || !strings.Contains(events.Items[0].Message, reason) {
+		t.Errorf("events on the Secret: %+v", events.Items)
+	}
+}
+
+// failedJob waits until the only Job for the Secret has failed.
+func (a *account) failedJob(t *testing.T) (failed batchv1.Job) {
+	t.Helper()
+	eventually(t, time.Minute, func(ctx context.Context) error {
+		jobs, err := a.jobs(ctx)
+		if err != nil {
+			return err
+		}
+		if len(jobs) != 1 || !finished(jobs[0], batchv1.JobFailed) {
+			return fmt.Errorf("%d Jobs, or not failed", len(jobs))
+		}
+		failed = jobs[0]
+		return nil
+	})
+	return failed
+}
+
+// Fifty Secrets at once become fifty accounts. There are never more programs at
+// work than the chart's job.maxRunning: Kubernetes may let one Pod more through
+// for a moment, while another ends.
+func TestBurst(t *testing.T) {
+	const secrets, limit = 50, 10
+	type peak struct{ running, pods int }
+	peaks := make(chan peak)
+	done := make(chan struct{})
+	go func() {
+		var highest peak
+		for {
+			running, pods := atWork(t.Context())
+			highest = peak{max(highest.running, running), max(highest.pods, pods)}
+			select {
+			case <-done:
+				peaks <- highest
+				return
+			case <-time.After(100 * time.Millisecond):
+			}
+		}
+	}()
+	var accounts []*account
+	begin := time.Now()
+	for i := range secrets {
+		a := newAccount(t, watched, fmt.Sprintf("burst-%02d", i))
+		a.save(t)
+		accounts = append(accounts, a)
+	}
+	for _, a := range accounts {
+		eventually(t, 5*time.Minute, a.usable)
+		a.wantJobs(t, 1)
+	}
+	close(done)
+	highest := <-peaks
+	t.Logf("%d accounts after %s; at once %d Pods at most, and %d at work", secrets, time.Since(begin).Round(time.Second), highest.pods, highest.running)
+	if highest.running > limit || highest.running < 2 || highest.pods > limit+1 {
+		t.Errorf("want %d at most, and more than one", limit)
+	}
+}
+
+// atWork counts the Pods of Jobs that have not ended, and those among them
+// whose program runs.
+func atWork(ctx context.Context) (running, unfinished int) {
+	found, err := pods(ctx, "app.kubernetes.io/component=job")
+	if err != nil {
+		return 0, 0 // it is asked for again
+	}
+	for _, pod := range found {
+		switch pod.Status.Phase {
+		case corev1.PodPending:
+			unfinished++
+		case corev1.PodRunning:
+			unfinished++
+			running++
+		}
+	}
+	return running, unfinished
+}
+
+// Without the superuser's Secret a Job fails, is tried again, and ends well once
+// the Secret is there.
+func TestSuperuserSecretComesLater(t *testing.T) {
+	superuser := fmt.Sprintf("{apiVersion: v1, kind: Secret, metadata: {name: nautobot-superuser, namespace: %s}}", home)
+	if err := cluster.Delete(t.Context(), []byte(superuser)); err != nil {
+		t.Fatal(err)
+	}
+	a := newAccount(t, watched, "early")
+	a.save(t)
+	eventually(t, time.Minute, func(ctx context.Context) error {
+		jobs, err := a.jobs(ctx)
+		if err == nil && (len(jobs) != 1 || jobs[0].Status.Failed == 0) {
+			err = errors.New("no Pod has failed")
+		}
+		return err
+	})
+	if err := applySuperuser(t.Context()); err != nil {
+		t.Fatal(redact(err.Error()))
+	}
+	eventually(t, 2*time.Minute, a.usable)
+	a.wantJobs(t, 1)
+}
+
+// A Secret that was missed is made up for by touching it.
+func TestTouched(t *testing.T) {
+	a := newAccount(t, watched, "touched")
+	a.save(t)
+	a.wantJobs(t, 1)
+	text := object{"apiVersion": "v1", "kind": "Secret", "stringData": a.data(), "metadata": object{
+		"name": a.name, "namespace": a.namespace, "labels": watchedLabel, "annotations": object{"nautobot-token/touched": "1"},
+	}}
+	if err := apply(t.Context(), text); err != nil {
+		t.Fatal(redact(err.Error()))
+	}
+	a.wantJobs(t, 2)
+}
+
+// A release whose EventBus does not exist has no Pods, and its EventSource and
+// Sensor say why.
+func TestNoEventBus(t *testing.T) {
+	values := maps.Clone(chartValues)
+	values["eventBus"] = object{"create": false, "name": "absent"}
+	if err := helm(t.Context(), "install", "without-bus", values); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := cluster.Helm(context.Background(), "uninstall", "without-bus", "--namespace", home); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, resource := range []string{"eventsources", "sensors"} {
+		eventually(t, time.Minute, func(ctx context.Context) error {
+			var got struct {
+				Status struct {
+					Conditions []struct{ Type, Status, Message string }
+				}
+			}
+			if err := get(ctx, "/apis/argoproj.io/v1alpha1/namespaces/"+home+"/"+resource+"/without-bus-nautobot-token", &got); err != nil {
+				return err
+			}
+			for _, condition := range got.Status.Conditions {
+				if condition.Status == "False" && condition.Message == "EventBus not found." {
+					return nil
+				}
+			}
+			return fmt.Errorf("no condition of the %s is about the EventBus: %+v", resource, got.Status)
+		})
+	}
+}

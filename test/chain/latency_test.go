@@ -1,0 +1,68 @@
+//go:build e2e
+
+package chain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+)
+
+// BenchmarkLatency measures from the write of a Secret until Nautobot takes its
+// token, and beside it how long the node needs for a Job of the same image
+// that does nothing, in turn:
+//
+//	go test -tags e2e -run '^$' -bench Latency -benchtime 10x ./test/chain
+func BenchmarkLatency(b *testing.B) {
+	var chain, empty time.Duration
+	i := 0
+	for b.Loop() {
+		i++
+		begin := time.Now()
+		a := newAccount(b, watched, fmt.Sprintf("latency-%d", i))
+		a.save(b)
+		eventually(b, time.Minute, a.usable)
+		chain += time.Since(begin)
+		a.wantJobs(b, 1)
+
+		begin = time.Now()
+		runEmptyJob(b, fmt.Sprintf("empty-%d", i))
+		empty += time.Since(begin)
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(float64(chain.Milliseconds())/float64(i), "chain-ms")
+	b.ReportMetric(float64(empty.Milliseconds())/float64(i), "empty-Job-ms")
+	b.ReportMetric(float64(chain)/float64(empty), "ratio")
+}
+
+// runEmptyJob runs a Job that prints the program's version, and returns when it
+// is complete.
+func runEmptyJob(b *testing.B, name string) {
+	b.Helper()
+	confined := object{"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": object{"drop": []any{"ALL"}}}
+	pod := object{
+		"restartPolicy":   "Never",
+		"securityContext": object{"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": object{"type": "RuntimeDefault"}},
+		"containers": []any{object{
+			"name": "empty", "image": imageRepository + ":" + imageTag, "args": []any{"--version"}, "securityContext": confined,
+		}},
+	}
+	if err := apply(b.Context(), object{
+		"apiVersion": "batch/v1", "kind": "Job", "metadata": object{"name": name, "namespace": home},
+		"spec": object{"template": object{"spec": pod}},
+	}); err != nil {
+		b.Fatal(err)
+	}
+	eventually(b, time.Minute, func(ctx context.Context) error {
+		var job batchv1.Job
+		err := get(ctx, "/apis/batch/v1/namespaces/"+home+"/jobs/"+name, &job)
+		if err == nil && !finished(job, batchv1.JobComplete) {
+			err = errors.New("the Job is not complete")
+		}
+		return err
+	})
+}

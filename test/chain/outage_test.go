@@ -1,0 +1,206 @@
+//go:build e2e
+
+package chain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+)
+
+// Nautobot is down for half a minute: the Job waits, or is tried again.
+func TestNautobotDown(t *testing.T) {
+	nautobot.Interrupt()
+	a := newAccount(t, watched, "waiting")
+	a.save(t)
+	outage := time.After(30 * time.Second)
+	for over := false; !over; {
+		jobs, err := a.jobs(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, job := range jobs {
+			if finished(job, batchv1.JobFailed) || finished(job, batchv1.JobComplete) {
+				t.Errorf("the Job has ended while Nautobot is down: %+v", job.Status)
+			}
+		}
+		select {
+		case <-outage:
+			over = true
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
+	if err := nautobot.Resume(t.Context()); err != nil {
+		t.Fatal(redact(err.Error()))
+	}
+	eventually(t, time.Minute, a.usable)
+	a.wantJobs(t, 1)
+}
+
+// What changes while the Sensor is down waits on the bus, unreadable, and is
+// done when it is back.
+func TestSensorDown(t *testing.T) {
+	a := newAccount(t, watched, "sensor-down")
+	a.save(t)
+	a.wantJobs(t, 1)
+	up := takeDown(t, "sensor-name="+release)
+	a.renewToken()
+	a.save(t)
+	eventually(t, time.Minute, func(ctx context.Context) error {
+		stream, err := bus(ctx)
+		if err == nil && stream.State.Messages != 1 {
+			err = fmt.Errorf("%d events wait on the bus, want 1", stream.State.Messages)
+		}
+		return err
+	})
+	files := storedOnBus(t)
+	if len(files) == 0 {
+		t.Error("the bus has no files")
+	}
+	for file, content := range files {
+		if what := found(content); what != "" {
+			t.Errorf("%s on the bus holds the %s", file, what)
+		}
+	}
+	up()
+	eventually(t, time.Minute, a.usable)
+	a.wantJobs(t, 2)
+	busIsEmpty(t)
+}
+
+// What changes while the EventSource is down is found when it is back.
+func TestEventSourceDown(t *testing.T) {
+	changed, created := newAccount(t, watched, "source-down"), newAccount(t, watched, "source-down-too")
+	changed.save(t)
+	changed.wantJobs(t, 1)
+	up := takeDown(t, "eventsource-name="+release)
+	changed.renewToken()
+	changed.save(t)
+	created.save(t)
+	up()
+	for _, a := range []*account{changed, created} {
+		eventually(t, time.Minute, a.usable)
+	}
+	changed.wantJobs(t, 2)
+	created.wantJobs(t, 1)
+}
+
+// An EventSource that starts reports everything there is: Jobs run, and nothing
+// changes in Nautobot.
+func TestEventSourceRestarted(t *testing.T) {
+	a := newAccount(t, watched, "known")
+	a.save(t)
+	a.wantJobs(t, 1)
+	before := snapshot(t)
+	takeDown(t, "eventsource-name="+release)()
+	a.wantJobs(t, 2)
+	eventually(t, time.Minute, func(ctx context.Context) error { // those of other Secrets
+		if _, pods := atWork(ctx); pods > 0 {
+			return fmt.Errorf("%d Pods are at work", pods)
+		}
+		return nil
+	})
+	if after := snapshot(t); after != before {
+		t.Error("something has changed in Nautobot")
+	}
+}
+
+// takeDown ends the only Pod with a label, and keeps the node from getting
+// another until up is called. Up returns when everything listens again.
+func takeDown(t *testing.T, label string) (up func()) {
+	t.Helper()
+	cordon(t, true)
+	gone, err := pods(t.Context(), label)
+	if err != nil || len(gone) != 1 {
+		t.Fatalf("%d Pods with the label %s, %v", len(gone), label, err)
+	}
+	text := fmt.Sprintf("{apiVersion: v1, kind: Pod, metadata: {name: %s, namespace: %s}}", gone[0].Name, home)
+	if err := cluster.Delete(t.Context(), []byte(text)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, time.Minute, func(ctx context.Context) error {
+		left, err := pods(ctx, label)
+		if err == nil && (len(left) != 1 || left[0].Name == gone[0].Name) {
+			err = errors.New("the Pod is there still")
+		}
+		return err
+	})
+	return func() {
+		t.Helper()
+		cordon(t, false)
+		eventually(t, time.Minute, listening)
+	}
+}
+
+// cordon keeps new Pods from the node, or lets them again.
+func cordon(t *testing.T, on bool) {
+	t.Helper()
+	if err := apply(t.Context(), object{
+		"apiVersion": "v1", "kind": "Node", "metadata": object{"name": "node"}, "spec": object{"unschedulable": on},
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func busIsEmpty(t *testing.T) {
+	t.Helper()
+	eventually(t, time.Minute, func(ctx context.Context) error {
+		stream, err := bus(ctx)
+		if err == nil && stream.State.Messages != 0 {
+			err = fmt.Errorf("%d events are on the bus", stream.State.Messages)
+		}
+		return err
+	})
+}
+
+// storedOnBus are the files in which the EventBus keeps its events.
+func storedOnBus(t *testing.T) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	volumes, err := filepath.Glob(filepath.Join(cluster.Dir(), "kubelet/pods/*/volumes/kubernetes.io~empty-dir/js-data"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, volume := range volumes {
+		err := filepath.WalkDir(volume, func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() {
+				return err
+			}
+			content, err := os.ReadFile(path)
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil // it is being replaced
+			}
+			files[filepath.Base(path)] += string(content)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return files
+}
+
+// snapshot is everything in Nautobot that a Job could write, with hashes in
+// place of secrets.
+func snapshot(t *testing.T) string {
+	t.Helper()
+	text, err := nautobot.Python(t.Context(), `
+from hashlib import sha256
+from nautobot.users.models import ObjectPermission, Token, User
+def h(text): return sha256(text.encode()).hexdigest()
+for u in User.objects.order_by("pk"): print(u.pk, u.username, h(u.password), u.first_name, u.last_name, u.is_active, u.is_superuser, u.is_staff, sorted(g.name for g in u.groups.all()))
+for k in Token.objects.order_by("pk"): print(k.pk, k.user_id, h(k.key), k.description, k.expires, k.write_enabled)
+for p in ObjectPermission.objects.order_by("pk"): print(p.pk, p.name, p.enabled, p.actions, p.constraints)
+`)
+	if err != nil {
+		t.Fatal(redact(err.Error()))
+	}
+	return text
+}
