@@ -12,6 +12,10 @@ COMMIT  = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 NAUTOBOT_VERSION = 3.2.7
 FUZZTIME         = 30s
 
+# The modules besides the program's own, and the shell scripts.
+MODULES = charts $(wildcard test/tools/*)
+SCRIPTS = .ci/run test/image/build.sh test/servers/node.sh examples/pipeline/check.sh
+
 # What takes minutes to make is made once and kept here.
 CACHE := $(or $(NAUTOBOT_TOKEN_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/nautobot-token)
 
@@ -40,16 +44,18 @@ test: ## run the tests that need no server
 race: ## the shorter ones with the race detector (needs a C compiler)
 	CGO_ENABLED=1 go test -race -short ./...
 
+# Go does not see when files outside of a module change: -count=1 makes it test again.
 .PHONY: chart
-chart: build ## test the Helm chart: render it, and hold it against what reads it (the first run takes long)
-	NAUTOBOT_TOKEN_BINARY=$(CURDIR)/bin/nautobot-token go -C charts test ./...
+chart: build ## hold the Helm chart and the examples against what reads them (the first run takes long)
+	NAUTOBOT_TOKEN_BINARY=$(CURDIR)/bin/nautobot-token go -C charts test -count=1 ./...
+	go -C test/tools/external-secrets test -count=1 ./...
 
 .PHONY: image
 image: ## build the container image into bin/nautobot-token.tar, without a container engine (root on Debian)
 	VERSION=$(VERSION) COMMIT=$(COMMIT) NAUTOBOT_TOKEN_CACHE=$(CACHE) test/image/build.sh bin/nautobot-token.tar
 
 .PHONY: e2e
-e2e: ## run the tests on real Nautobots and a real API server (root on Debian; the first run takes long)
+e2e: ## run the tests on real servers, and the whole chain on a real node (root on Debian; the first run takes long)
 	go test -tags e2e -count=1 -p 1 -timeout 60m ./test/...
 
 .PHONY: bench
@@ -68,8 +74,9 @@ lint: $(GOLANGCI_LINT) $(ACTIONLINT) ## check code, module files, workflows and 
 	go vet -tags e2e ./...
 	GOLANGCI_LINT_CACHE=$(CACHE)/golangci-lint $(GOLANGCI_LINT) run
 	cd charts && GOLANGCI_LINT_CACHE=$(CACHE)/golangci-lint $(GOLANGCI_LINT) run -c ../.golangci.yml
+	cd test/tools/external-secrets && GOLANGCI_LINT_CACHE=$(CACHE)/golangci-lint $(GOLANGCI_LINT) run -c ../../../.golangci.yml
 	$(ACTIONLINT)
-	@if command -v shellcheck; then shellcheck .ci/run test/image/build.sh; else echo 'no shellcheck here: .ci/run is not checked'; fi
+	@if command -v shellcheck; then shellcheck $(SCRIPTS); else echo 'no shellcheck here: the shell scripts are not checked'; fi
 
 .PHONY: fmt
 fmt: $(GOLANGCI_LINT) ## format the code
@@ -89,11 +96,14 @@ nautobot: ## run a real Nautobot until Ctrl-C (NAUTOBOT_VERSION=3.2.7)
 cluster: ## run a real Kubernetes API server until Ctrl-C
 	@go run ./test/serve cluster
 
+.PHONY: node
+node: ## run a whole cluster with Argo Events until Ctrl-C (root on Debian)
+	@go run ./test/serve node
+
 .PHONY: tidy
 tidy: ## bring go.mod and go.sum up to date, those of the tools too
 	go mod tidy
-	go -C charts mod tidy
-	for dir in test/tools/*/; do go -C $$dir mod tidy || exit 1; done
+	for dir in $(MODULES); do go -C $$dir mod tidy || exit 1; done
 
 .PHONY: clean
 clean: ## remove bin

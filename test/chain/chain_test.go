@@ -158,16 +158,13 @@ func TestBurst(t *testing.T) {
 // atWork counts the Pods of Jobs that have not ended, and those among them
 // whose program runs.
 func atWork(ctx context.Context) (running, unfinished int) {
-	found, err := pods(ctx, "app.kubernetes.io/component=job")
+	found, err := pods(ctx, "app.kubernetes.io/component=job", "status.phase!=Succeeded", "status.phase!=Failed")
 	if err != nil {
 		return 0, 0 // it is asked for again
 	}
 	for _, pod := range found {
-		switch pod.Status.Phase {
-		case corev1.PodPending:
-			unfinished++
-		case corev1.PodRunning:
-			unfinished++
+		unfinished++
+		if pod.Status.Phase == corev1.PodRunning {
 			running++
 		}
 	}

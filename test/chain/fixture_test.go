@@ -131,10 +131,12 @@ func (a *account) wantJobs(t testing.TB, n int) {
 	})
 }
 
-// pods are those of the release's namespace that have a label.
-func pods(ctx context.Context, label string) ([]corev1.Pod, error) {
+// pods are those of the release's namespace that have a label, and certain
+// fields.
+func pods(ctx context.Context, label string, fields ...string) ([]corev1.Pod, error) {
 	var list corev1.PodList
-	err := get(ctx, "/api/v1/namespaces/"+home+"/pods?labelSelector="+url.QueryEscape(label), &list)
+	query := url.Values{"labelSelector": {label}, "fieldSelector": {strings.Join(fields, ",")}}
+	err := get(ctx, "/api/v1/namespaces/"+home+"/pods?"+query.Encode(), &list)
 	return list.Items, err
 }
 
@@ -193,7 +195,7 @@ func poll(ctx context.Context, limit time.Duration, check func(context.Context) 
 		select {
 		case <-ctx.Done():
 			return errors.Join(ctx.Err(), last)
-		case <-time.After(100 * time.Millisecond):
+		case <-time.After(200 * time.Millisecond):
 		}
 	}
 }

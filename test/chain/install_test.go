@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -19,11 +20,12 @@ import (
 )
 
 const (
-	release      = "nautobot-token"
-	home         = "nautobot" // namespace of the release
-	watched      = "openstack"
-	nautobotHost = "nautobot.nautobot.svc"
-	nautobotPort = 8443 // on the node
+	release          = "nautobot-token"
+	byExternalSecret = "by-external-secret-nautobot-token" // of the other release, the names of its objects
+	home             = "nautobot"                          // namespace of both
+	watched          = "openstack"
+	nautobotHost     = "nautobot.nautobot.svc"
+	nautobotPort     = 8443 // on the node
 )
 
 type object = map[string]any
@@ -31,21 +33,25 @@ type object = map[string]any
 // chartValues are what the release is installed with.
 var chartValues = object{
 	"nautobot": object{
-		"url":      "https://" + nautobotHost,
-		"caBundle": object{"configMap": "nautobot-ca"},
+		"url":       "https://" + nautobotHost,
+		"hostnames": []string{"nautobot.example.com"}, // of the examples
+		"caBundle":  object{"configMap": "nautobot-ca"},
 	},
 	"cluster": "chain",
 	"image":   object{"repository": imageRepository, "tag": imageTag},
 	"rules": []any{
 		object{"namespace": watched, "usernames": []string{"svc-*"}},
+		object{"namespace": "vault", "usernames": []string{"svc-vault"}},
+		object{"namespace": "passwordsafe", "usernames": []string{"svc-passwordsafe"}},
 	},
 	"rotationGrace": "0s",
+	"eventBus":      object{"replicas": 1},
 }
 
 // install does what the README says: a namespace, the superuser's Secret, the
 // chart.
 func install(ctx context.Context) error {
-	for _, name := range []string{home, watched, "elsewhere"} {
+	for _, name := range []string{home, watched, "elsewhere", "vault", "passwordsafe", "refreshed"} {
 		if err := apply(ctx, object{
 			"apiVersion": "v1", "kind": "Namespace",
 			"metadata": object{"name": name, "labels": object{"pod-security.kubernetes.io/enforce": "restricted"}},
@@ -62,7 +68,16 @@ func install(ctx context.Context) error {
 	if err := helm(ctx, "install", release, chartValues); err != nil {
 		return err
 	}
-	return poll(ctx, 2*time.Minute, listening)
+	// Another release beside it, to watch ExternalSecrets, with as many servers
+	// for its bus as usual. It has until its test to come up.
+	other := maps.Clone(chartValues)
+	delete(other, "eventBus")
+	other["watch"] = object{"source": "externalsecret"}
+	other["rules"] = []any{object{"namespace": "refreshed", "usernames": []string{"svc-refreshed"}}}
+	if err := helm(ctx, "install", "by-external-secret", other); err != nil {
+		return err
+	}
+	return poll(ctx, 2*time.Minute, func(ctx context.Context) error { return listening(ctx, release) })
 }
 
 func applySuperuser(ctx context.Context) error {
@@ -109,9 +124,10 @@ func serveNautobot(ctx context.Context) error {
 		})
 }
 
-// listening is nil when the release hears everything: the EventSource is
-// ready, and the Sensor has a place on the bus.
-func listening(ctx context.Context) error {
+// listening is nil when a release hears everything: the EventSource is ready,
+// and the Sensor has a place on the bus for each namespace. Until then an event
+// may be lost.
+func listening(ctx context.Context, release string) error {
 	for _, part := range []string{"eventsource-name", "sensor-name"} {
 		found, err := pods(ctx, part+"="+release)
 		if err != nil {
@@ -121,12 +137,16 @@ func listening(ctx context.Context) error {
 			return fmt.Errorf("%d Pods with the label %s, or not ready", len(found), part)
 		}
 	}
-	stream, err := bus(ctx)
+	stream, err := bus(ctx, release)
 	if err != nil {
 		return err
 	}
-	if stream.State.Consumers == 0 {
-		return errors.New("nobody listens on the bus")
+	namespaces := len(chartValues["rules"].([]any))
+	if release == byExternalSecret {
+		namespaces = 1
+	}
+	if stream.State.Consumers != namespaces {
+		return fmt.Errorf("the Sensor listens for %d namespaces, want %d", stream.State.Consumers, namespaces)
 	}
 	return nil
 }
@@ -149,8 +169,8 @@ type stream struct {
 	}
 }
 
-// bus asks NATS itself what is on the EventBus.
-func bus(ctx context.Context) (stream, error) {
+// bus asks NATS itself what is on the EventBus of a release.
+func bus(ctx context.Context, release string) (stream, error) {
 	servers, err := pods(ctx, "eventbus-name="+release)
 	if err != nil {
 		return stream{}, err
@@ -174,8 +194,10 @@ func bus(ctx context.Context) (stream, error) {
 			return stream{}, err
 		}
 		for _, account := range answer.Accounts {
-			if len(account.Streams) == 1 {
-				return account.Streams[0], nil
+			for _, s := range account.Streams {
+				if s.Name == "default" { // the others hold what the Sensor has noted
+					return s, nil
+				}
 			}
 		}
 	}

@@ -65,12 +65,19 @@ func nothingLeaks(ctx context.Context) error {
 	if logs < 10 {
 		leaks = append(leaks, fmt.Errorf("only %d logs were found", logs))
 	}
-	stream, err := bus(ctx)
+	controller, err := externalSecrets.Log()
 	if err != nil {
 		return err
 	}
-	if stream.State.Messages > 0 {
-		leaks = append(leaks, fmt.Errorf("%d events are left on the bus", stream.State.Messages))
+	look("the log of External Secrets", controller)
+	for _, name := range []string{release, byExternalSecret} {
+		stream, err := bus(ctx, name)
+		if err != nil {
+			return err
+		}
+		if stream.State.Messages > 0 {
+			leaks = append(leaks, fmt.Errorf("%d events are left on the bus of %s", stream.State.Messages, name))
+		}
 	}
 	return errors.Join(leaks...)
 }

@@ -18,8 +18,11 @@ import (
 
 // What all tests share.
 var (
-	cluster  *servers.Cluster
-	nautobot *servers.Nautobot
+	cluster         *servers.Cluster
+	nautobot        *servers.Nautobot
+	externalSecrets *servers.ExternalSecrets
+	openBao         *servers.OpenBao
+	passwordSafe    *servers.PasswordSafe
 )
 
 const (
@@ -52,26 +55,39 @@ func runAll(m *testing.M) (int, error) {
 	return code, nothingLeaks(ctx)
 }
 
+// startServers starts them side by side.
 func startServers(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	passwordSafe = servers.StartPasswordSafe()
+	keepSecret("API key of the web API", passwordSafe.APIKey)
 	var wg sync.WaitGroup
-	wg.Go(func() {
-		var err error
-		if nautobot, err = servers.StartNautobot(ctx, "3.2.7"); err != nil {
-			cancel(err)
-			return
-		}
-		keepSecret("superuser token", nautobot.Token)
-		keepSecret("superuser password", nautobot.Password)
-	})
-	wg.Go(func() {
-		if err := startCluster(ctx); err != nil {
-			cancel(err)
-		}
-	})
+	for _, start := range []func(context.Context) error{startCluster, startNautobot, startOpenBao} {
+		wg.Go(func() {
+			if err := start(ctx); err != nil {
+				cancel(err)
+			}
+		})
+	}
 	wg.Wait()
 	return context.Cause(ctx)
+}
+
+func startNautobot(ctx context.Context) (err error) {
+	if nautobot, err = servers.StartNautobot(ctx, "3.2.7"); err != nil {
+		return err
+	}
+	keepSecret("superuser token", nautobot.Token)
+	keepSecret("superuser password", nautobot.Password)
+	return nil
+}
+
+func startOpenBao(ctx context.Context) (err error) {
+	if openBao, err = servers.StartOpenBao(ctx); err != nil {
+		return err
+	}
+	keepSecret("token of OpenBao", openBao.Token)
+	return nil
 }
 
 func startCluster(ctx context.Context) (err error) {
@@ -79,6 +95,9 @@ func startCluster(ctx context.Context) (err error) {
 		return err
 	}
 	if err := cluster.InstallArgoEvents(ctx); err != nil {
+		return err
+	}
+	if externalSecrets, err = servers.StartExternalSecrets(ctx, cluster.Kubeconfig); err != nil {
 		return err
 	}
 	archive := filepath.Join(cluster.Dir(), "nautobot-token.tar")
@@ -89,6 +108,13 @@ func startCluster(ctx context.Context) (err error) {
 }
 
 func stopServers() {
+	passwordSafe.Stop()
+	if externalSecrets != nil {
+		externalSecrets.Stop()
+	}
+	if openBao != nil {
+		openBao.Stop()
+	}
 	if cluster != nil {
 		cluster.Stop()
 	}

@@ -54,7 +54,7 @@ func TestSensorDown(t *testing.T) {
 	a.renewToken()
 	a.save(t)
 	eventually(t, time.Minute, func(ctx context.Context) error {
-		stream, err := bus(ctx)
+		stream, err := bus(ctx, release)
 		if err == nil && stream.State.Messages != 1 {
 			err = fmt.Errorf("%d events wait on the bus, want 1", stream.State.Messages)
 		}
@@ -135,7 +135,7 @@ func takeDown(t *testing.T, label string) (up func()) {
 	return func() {
 		t.Helper()
 		cordon(t, false)
-		eventually(t, time.Minute, listening)
+		eventually(t, time.Minute, func(ctx context.Context) error { return listening(ctx, release) })
 	}
 }
 
@@ -152,7 +152,7 @@ func cordon(t *testing.T, on bool) {
 func busIsEmpty(t *testing.T) {
 	t.Helper()
 	eventually(t, time.Minute, func(ctx context.Context) error {
-		stream, err := bus(ctx)
+		stream, err := bus(ctx, release)
 		if err == nil && stream.State.Messages != 0 {
 			err = fmt.Errorf("%d events are on the bus", stream.State.Messages)
 		}

@@ -2,6 +2,7 @@
 //
 //	go run ./test/serve nautobot 3.2.7
 //	go run ./test/serve cluster
+//	go run ./test/serve node
 //
 // Once the server is ready, it prints the environment variables that tell
 // other programs how to reach it. The first start takes several minutes.
@@ -53,8 +54,12 @@ func start(ctx context.Context, args []string) (stop func(), err error) {
 		if err != nil {
 			return nil, err
 		}
+		if err := cluster.InstallArgoEvents(ctx); err != nil {
+			cluster.Stop()
+			return nil, err
+		}
 		fmt.Printf("export KUBECONFIG=%s\n", cluster.Kubeconfig)
 		return cluster.Stop, nil
 	}
-	return nil, fmt.Errorf("usage: serve nautobot VERSION | serve cluster")
+	return nil, fmt.Errorf("usage: serve nautobot VERSION | serve cluster | serve node")
 }

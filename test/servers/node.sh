@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # The first process of a node: it prepares the namespaces in which StartCluster
 # has put it, waits for a line on standard input, starts the node's programs and
 # ends when one of them does. Then the kernel ends whatever runs in its process

@@ -130,6 +130,34 @@ func TestControlPlane(t *testing.T) {
 	checkStop(t, cluster.dir, cluster.Stop)
 }
 
+func TestCluster(t *testing.T) {
+	ctx := t.Context()
+	start := time.Now()
+	cluster, err := StartCluster(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Stop)
+	t.Logf("started in %s", time.Since(start).Round(time.Millisecond))
+	const pod = "{apiVersion: v1, kind: Pod, metadata: {name: pause}, spec: {containers: [{name: pause, image: " + PauseImage + "}]}}"
+	if err := cluster.Apply(ctx, []byte(pod)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error {
+		pod, err := cluster.Get(ctx, "/api/v1/namespaces/default/pods/pause")
+		if err == nil && !strings.Contains(string(pod), `"phase":"Running"`) {
+			err = errors.New("the Pod does not run")
+		}
+		return err
+	})
+	checkStop(t, cluster.dir, cluster.Stop)
+	for _, pattern := range []string{"/sys/fs/cgroup/", "/sys/fs/cgroup/*/"} {
+		if left, _ := filepath.Glob(pattern + cluster.cgroup); left != nil {
+			t.Errorf("left by Stop: %v", left)
+		}
+	}
+}
+
 func TestNautobot(t *testing.T) {
 	for _, version := range []string{"3.2.7", "2.4.44"} {
 		t.Run(version, func(t *testing.T) {
