@@ -56,7 +56,7 @@ image: ## build the container image into bin/nautobot-token.tar, without a conta
 
 .PHONY: e2e
 e2e: ## run the tests on real servers, and the whole chain on a real node (root on Debian; the first run takes long)
-	go test -tags e2e -count=1 -p 1 -timeout 60m ./test/...
+	go test -tags e2e -count=1 -p 2 -timeout 60m ./test/...
 
 .PHONY: bench
 bench: ## measure requests, time, memory and size beside a bare HTTP client
