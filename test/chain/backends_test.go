@@ -229,7 +229,7 @@ func (e *external) start(t *testing.T) {
 	t.Cleanup(func() {
 		text, err := json.Marshal(e.object)
 		if err == nil {
-			err = cluster.Delete(context.Background(), text)
+			err = cluster.Delete(context.WithoutCancel(t.Context()), text)
 		}
 		if err != nil {
 			t.Error(err)

@@ -217,7 +217,7 @@ func TestNoEventBus(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if _, err := cluster.Helm(context.Background(), "uninstall", "without-bus", "--namespace", home); err != nil {
+		if _, err := cluster.Helm(context.WithoutCancel(t.Context()), "uninstall", "without-bus", "--namespace", home); err != nil {
 			t.Error(err)
 		}
 	})

@@ -33,7 +33,7 @@ func newAccount(t testing.TB, namespace, name string) *account {
 	a.renewToken()
 	t.Cleanup(func() {
 		text := fmt.Sprintf("{apiVersion: v1, kind: Secret, metadata: {name: %s, namespace: %s}}", name, namespace)
-		if err := cluster.Delete(context.Background(), []byte(text)); err != nil {
+		if err := cluster.Delete(context.WithoutCancel(t.Context()), []byte(text)); err != nil {
 			t.Error(err)
 		}
 	})

@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"sync"
 	"syscall"
 	"testing"
 
@@ -44,8 +43,10 @@ func TestMain(m *testing.M) {
 func runAll(m *testing.M) (int, error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	passwordSafe = servers.StartPasswordSafe()
+	keepSecret("API key of the web API", passwordSafe.APIKey)
 	defer stopServers()
-	if err := startServers(ctx); err != nil {
+	if err := servers.Together(ctx, startCluster, startNautobot, startOpenBao); err != nil {
 		return 0, err
 	}
 	if err := install(ctx); err != nil {
@@ -53,24 +54,6 @@ func runAll(m *testing.M) (int, error) {
 	}
 	code := m.Run()
 	return code, nothingLeaks(ctx)
-}
-
-// startServers starts them side by side.
-func startServers(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	passwordSafe = servers.StartPasswordSafe()
-	keepSecret("API key of the web API", passwordSafe.APIKey)
-	var wg sync.WaitGroup
-	for _, start := range []func(context.Context) error{startCluster, startNautobot, startOpenBao} {
-		wg.Go(func() {
-			if err := start(ctx); err != nil {
-				cancel(err)
-			}
-		})
-	}
-	wg.Wait()
-	return context.Cause(ctx)
 }
 
 func startNautobot(ctx context.Context) (err error) {

@@ -6,10 +6,8 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"sync"
 	"syscall"
 	"testing"
 
@@ -42,49 +40,32 @@ func runAll(m *testing.M) (int, error) {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	binary = filepath.Join(dir, "nautobot-token")
-	if err := build(ctx, binary); err != nil {
+	if err := servers.BuildProgram(ctx, binary); err != nil {
 		return 0, err
 	}
 	defer stopServers()
-	if err := startServers(ctx, "3.2.7", "2.4.44"); err != nil {
+	if err := servers.Together(ctx, startCluster, startNautobots); err != nil {
 		return 0, err
 	}
 	return m.Run(), nil
 }
 
-func build(ctx context.Context, to string) error {
-	command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-o", to,
-		"github.com/rackerlabs/understack/go/nautobot-token")
-	command.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := command.CombinedOutput(); err != nil {
-		return fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return nil
+func startCluster(ctx context.Context) (err error) {
+	cluster, err = servers.StartControlPlane(ctx)
+	return err
 }
 
-// startServers starts them side by side, and returns when all are up or one
-// has failed. What did start is stopped by stopServers.
-func startServers(ctx context.Context, versions ...string) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		var err error
-		if cluster, err = servers.StartControlPlane(ctx); err != nil {
-			cancel(err)
-		}
-	})
+func startNautobots(ctx context.Context) error {
+	versions := []string{"3.2.7", "2.4.44"}
 	nautobots = make([]*server, len(versions))
+	var starts []func(context.Context) error
 	for i, version := range versions {
-		wg.Go(func() {
-			var err error
-			if nautobots[i], err = startServer(ctx, version); err != nil {
-				cancel(err)
-			}
+		starts = append(starts, func(ctx context.Context) (err error) {
+			nautobots[i], err = startServer(ctx, version)
+			return err
 		})
 	}
-	wg.Wait()
-	return context.Cause(ctx)
+	return servers.Together(ctx, starts...)
 }
 
 func stopServers() {

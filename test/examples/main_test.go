@@ -6,10 +6,8 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"sync"
 	"syscall"
 	"testing"
 
@@ -48,46 +46,29 @@ func runAll(m *testing.M) (int, error) {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	binary = filepath.Join(dir, "nautobot-token")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-o", binary, ".")
-	build.Dir = root
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return 0, fmt.Errorf("go build: %w\n%s", err, out)
+	if err := servers.BuildProgram(ctx, binary); err != nil {
+		return 0, err
 	}
 	defer stopServers()
-	if err := startServers(ctx); err != nil {
+	if err := servers.Together(ctx, startGlobal, startSite, startNautobot); err != nil {
 		return 0, err
 	}
 	return m.Run(), nil
 }
 
-// startServers starts them side by side, and returns when all are up or one
-// has failed. What did start is stopped by stopServers.
-func startServers(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var wg sync.WaitGroup
-	start := func(do func() error) {
-		wg.Go(func() {
-			if err := do(); err != nil {
-				cancel(err)
-			}
-		})
-	}
-	start(func() (err error) {
-		global, err = startCluster(ctx, servers.ArgoEventsCRDs, servers.ExternalSecretsCRDs, servers.ArgoCDCRDs, servers.SealedSecretsCRDs)
-		return err
-	})
-	start(func() (err error) {
-		site, err = startCluster(ctx, servers.ArgoEventsCRDs)
-		return err
-	})
-	start(func() (err error) {
-		nautobot, err = servers.StartNautobot(ctx, "3.2.7")
-		return err
-	})
-	wg.Wait()
-	return context.Cause(ctx)
+func startGlobal(ctx context.Context) (err error) {
+	global, err = startCluster(ctx, servers.ArgoEventsCRDs, servers.ExternalSecretsCRDs, servers.ArgoCDCRDs, servers.SealedSecretsCRDs)
+	return err
+}
+
+func startSite(ctx context.Context) (err error) {
+	site, err = startCluster(ctx, servers.ArgoEventsCRDs)
+	return err
+}
+
+func startNautobot(ctx context.Context) (err error) {
+	nautobot, err = servers.StartNautobot(ctx, "3.2.7")
+	return err
 }
 
 // startCluster starts a control plane with the namespaces of the examples,

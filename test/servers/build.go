@@ -133,3 +133,17 @@ func goCommand(ctx context.Context, dir string, args ...string) (string, error) 
 	out, err := run(ctx, command)
 	return strings.TrimSpace(out), err
 }
+
+// BuildProgram builds nautobot-token as `make build` does, but without a version.
+func BuildProgram(ctx context.Context, to string) error {
+	source, err := sourceDir(ctx, ".")
+	if err != nil {
+		return err
+	}
+	to, err = filepath.Abs(to)
+	if err != nil {
+		return err
+	}
+	_, err = goCommand(ctx, source, "build", "-trimpath", "-buildvcs=false", "-o", to, ".")
+	return err
+}

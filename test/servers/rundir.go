@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"sync"
 )
 
 // startInRunDir calls start with a new temporary directory, and once more if a
@@ -45,4 +46,22 @@ func freePorts(n int) ([]int, error) {
 		ports = append(ports, listener.Addr().(*net.TCPAddr).Port)
 	}
 	return ports, nil
+}
+
+// Together starts several servers side by side, and returns when all are up.
+// When one fails, the others are cancelled; those that are up already are left
+// to be stopped.
+func Together(ctx context.Context, starts ...func(context.Context) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	for _, start := range starts {
+		wg.Go(func() {
+			if err := start(ctx); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	wg.Wait()
+	return context.Cause(ctx)
 }
