@@ -18,6 +18,10 @@ cache=${NAUTOBOT_TOKEN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/nautobot-token}
 state=$cache/buildah
 export GOFLAGS='-trimpath -buildvcs=false' BUILDAH_ISOLATION=chroot
 
+# One installation of packages at a time, those of test/servers included.
+mkdir -p "$cache/packages"
+exec 8>"$cache/packages/lock"
+flock 8
 missing=()
 command -v buildah >/dev/null || missing+=(buildah)
 command -v busybox >/dev/null || missing+=(busybox-static)
@@ -30,6 +34,7 @@ if ((${#missing[@]})); then
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null
 fi
+exec 8>&-
 
 # One build at a time.
 mkdir -p "$state"
