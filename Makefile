@@ -54,6 +54,10 @@ chart: build ## hold the Helm chart and the examples against what reads them (th
 image: ## build the container image into bin/nautobot-token.tar, without a container engine (root on Debian)
 	VERSION=$(VERSION) COMMIT=$(COMMIT) NAUTOBOT_TOKEN_CACHE=$(CACHE) test/image/build.sh bin/nautobot-token.tar
 
+.PHONY: servers
+servers: ## build and install what e2e needs and the cache does not have (it does so itself, too)
+	go run ./test/serve prepare
+
 .PHONY: e2e
 e2e: ## run the tests on real servers, and the whole chain on a real node (root on Debian; the first run takes long)
 	go test -tags e2e -count=1 -p 2 -timeout 60m ./test/...

@@ -56,10 +56,9 @@ func startCluster(ctx context.Context) (err error) {
 }
 
 func startNautobots(ctx context.Context) error {
-	versions := []string{"3.2.7", "2.4.44"}
-	nautobots = make([]*server, len(versions))
+	nautobots = make([]*server, len(servers.NautobotVersions))
 	var starts []func(context.Context) error
-	for i, version := range versions {
+	for i, version := range servers.NautobotVersions {
 		starts = append(starts, func(ctx context.Context) (err error) {
 			nautobots[i], err = startServer(ctx, version)
 			return err

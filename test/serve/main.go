@@ -3,9 +3,11 @@
 //	go run ./test/serve nautobot 3.2.7
 //	go run ./test/serve cluster
 //	go run ./test/serve node
+//	go run ./test/serve prepare
 //
 // Once the server is ready, it prints the environment variables that tell
-// other programs how to reach it. The first start takes several minutes.
+// other programs how to reach it. The first start takes several minutes;
+// prepare does what takes so long, for all servers, and starts none.
 package main
 
 import (
@@ -21,6 +23,13 @@ import (
 func main() {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
+	if len(os.Args) == 2 && os.Args[1] == "prepare" {
+		if err := servers.Prepare(ctx); err != nil {
+			fmt.Fprintln(os.Stderr, "serve:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	stop, err := start(ctx, os.Args[1:])
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "serve:", err)
@@ -61,5 +70,5 @@ func start(ctx context.Context, args []string) (stop func(), err error) {
 		fmt.Printf("export KUBECONFIG=%s\n", cluster.Kubeconfig)
 		return cluster.Stop, nil
 	}
-	return nil, fmt.Errorf("usage: serve nautobot VERSION | serve cluster | serve node")
+	return nil, fmt.Errorf("usage: serve nautobot VERSION | serve cluster | serve node | serve prepare")
 }

@@ -159,7 +159,7 @@ func TestCluster(t *testing.T) {
 }
 
 func TestNautobot(t *testing.T) {
-	for _, version := range []string{"3.2.7", "2.4.44"} {
+	for _, version := range NautobotVersions {
 		t.Run(version, func(t *testing.T) {
 			ctx := t.Context()
 			start := time.Now()

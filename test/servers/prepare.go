@@ -1,0 +1,32 @@
+package servers
+
+import "context"
+
+// NautobotVersions are the versions that the tests run on.
+var NautobotVersions = []string{"3.2.7", "2.4.44"}
+
+// Prepare does all that takes long the first time a server is started: it
+// builds and installs what the cache directory does not have.
+func Prepare(ctx context.Context) error {
+	steps := []func(context.Context) error{
+		func(ctx context.Context) error {
+			_, err := buildAll(ctx, etcd, apiserver, controllerManager, scheduler, kubelet, kubeProxy,
+				containerd, containerdShim, ctr, coredns, argoEvents, natsServer, helm, externalSecrets)
+			return err
+		},
+		func(ctx context.Context) error {
+			_, err := installOpenBao(ctx)
+			return err
+		},
+		func(ctx context.Context) error {
+			return installPackages(ctx, "a node of Kubernetes", nodePackages)
+		},
+	}
+	for _, version := range NautobotVersions {
+		steps = append(steps, func(ctx context.Context) error {
+			_, err := prepareNautobot(ctx, version)
+			return err
+		})
+	}
+	return Together(ctx, steps...)
+}
