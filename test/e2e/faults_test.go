@@ -140,9 +140,9 @@ func TestWhatMayComeLater(t *testing.T) {
 func TestOneRequestIsSpoilt(t *testing.T) {
 	asProvisioner(t, func(t *testing.T, nautobot target) {
 		f := newFixture(t, nautobot)
-		f.provisionNew(t) // makes what all accounts need, where a test before has taken it away
-		healthy := f.another()
-		creation := len(healthy.provisionNew(t).requests)
+		// One run may have more to do: to make what all accounts need, where a
+		// test before has taken it away, or to ask a busy server again.
+		creation := min(len(f.provisionNew(t).requests), len(f.another().provisionNew(t).requests))
 		for name, spoil := range map[string]fate{"dropped": drop, "carried out and dropped": carryOutAndDrop, "503": unavailable} {
 			for n := 1; n <= creation; n++ {
 				t.Run(fmt.Sprint(name, " ", n), func(t *testing.T) {
