@@ -72,7 +72,7 @@ func TestSensorDown(t *testing.T) {
 	up()
 	eventually(t, time.Minute, a.usable)
 	a.wantJobs(t, 2)
-	busIsEmpty(t)
+	eventually(t, time.Minute, func(ctx context.Context) error { return busIsEmpty(ctx, release) })
 }
 
 // What changes while the EventSource is down is found when it is back.
@@ -149,15 +149,13 @@ func cordon(t *testing.T, on bool) {
 	}
 }
 
-func busIsEmpty(t *testing.T) {
-	t.Helper()
-	eventually(t, time.Minute, func(ctx context.Context) error {
-		stream, err := bus(ctx, release)
-		if err == nil && stream.State.Messages != 0 {
-			err = fmt.Errorf("%d events are on the bus", stream.State.Messages)
-		}
-		return err
-	})
+// busIsEmpty is nil when no event is left on the bus of a release.
+func busIsEmpty(ctx context.Context, release string) error {
+	stream, err := bus(ctx, release)
+	if err == nil && stream.State.Messages != 0 {
+		err = fmt.Errorf("%d events are on the bus of %s", stream.State.Messages, release)
+	}
+	return err
 }
 
 // storedOnBus are the files in which the EventBus keeps its events.

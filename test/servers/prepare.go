@@ -1,6 +1,9 @@
 package servers
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // NautobotVersions are the versions that the tests run on.
 var NautobotVersions = []string{"3.2.7", "2.4.44"}
@@ -10,8 +13,7 @@ var NautobotVersions = []string{"3.2.7", "2.4.44"}
 func Prepare(ctx context.Context) error {
 	steps := []func(context.Context) error{
 		func(ctx context.Context) error {
-			_, err := buildAll(ctx, etcd, apiserver, controllerManager, scheduler, kubelet, kubeProxy,
-				containerd, containerdShim, ctr, coredns, argoEvents, natsServer, helm, externalSecrets)
+			_, err := buildAll(ctx, append(slices.Clone(clusterPrograms), argoEvents, natsServer, helm, externalSecrets)...)
 			return err
 		},
 		func(ctx context.Context) error {
