@@ -109,7 +109,6 @@ func runProvision(cmd *cobra.Command, settings settings, args []string) error {
 	log = log.With("secret", target.name)
 
 	provisioner := provision.Provisioner{
-		Source: target.source,
 		Connect: func(ctx context.Context) (provision.Nautobot, provision.Sensitive, error) {
 			return connectNautobot(ctx, settings, target.cluster, log)
 		},
@@ -121,11 +120,14 @@ func runProvision(cmd *cobra.Command, settings settings, args []string) error {
 		Now:     time.Now,
 		Log:     log,
 	}
-	secret, report, err := provisioner.Provision(ctx)
-	newReport(cmd.OutOrStdout(), settings).end("secret/"+target.name, report, err)
-	leaveEvent(ctx, target, settings, secret, report, err, log)
+	result, err := provisioner.Provision(ctx, target.source)
+	if errors.Is(err, provision.ErrNoSecret) {
+		err = provision.NewRefusal("%v", err) // it was named on the command line
+	}
+	newReport(cmd.OutOrStdout(), settings).end("secret/"+target.name, result.Report, err)
+	leaveEvent(ctx, target, settings, result.Secret, result.Report, err, log)
 
-	return outcome(settings, report, err, log)
+	return outcome(settings, result.Report, err, log)
 }
 
 // outcome logs what went wrong, once, and is what the exit code is made of.

@@ -106,7 +106,7 @@ func parseRule(node *yaml.Node) (provision.Rule, error) {
 	if problems := validation.IsDNS1123Label(rule.Namespace); problems != nil {
 		return rule, at(lineOf(keys["namespace"], node), "namespace", errors.New("want the name of one namespace"))
 	}
-	if key, err := rule.Check(); err != nil {
+	if key, err := rule.Validate(); err != nil {
 		return rule, at(lineOf(keys[key], node), key, err)
 	}
 	return rule, nil

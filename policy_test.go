@@ -318,7 +318,7 @@ func FuzzPolicyRules(f *testing.F) {
 			t.Errorf("accepted a policy with managed group %q and %d rules", policy.ManagedGroup, len(policy.Rules))
 		}
 		for _, rule := range policy.Rules {
-			if key, err := rule.Check(); err != nil {
+			if key, err := rule.Validate(); err != nil {
 				t.Errorf("accepted a rule with %s: %v", key, err)
 			}
 			if rule.Line < 1 || rule.Namespace == "" || len(rule.Secrets) == 0 {

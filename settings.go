@@ -24,7 +24,7 @@ type settings struct {
 	options
 	nautobotURL *url.URL
 	roots       *x509.CertPool
-	hosts       provision.Hosts
+	hosts       provision.AllowedHosts
 	rules       provision.Policy
 	token       provision.Sensitive // empty: the superuser Secret has it
 }
@@ -82,7 +82,7 @@ func (s *settings) checkNautobot() error {
 			named("nautobot-url"), named("insecure-http"))
 	}
 	s.nautobotURL = u
-	if s.hosts, err = provision.NewHosts(u, s.hostnames); err != nil {
+	if s.hosts, err = provision.NewAllowedHosts(u, s.hostnames); err != nil {
 		return fmt.Errorf("%s: %w", named("nautobot-hostname"), err)
 	}
 	if s.caFile == "" {
@@ -135,7 +135,7 @@ func (s *settings) checkPolicy(flags *pflag.FlagSet) error {
 		Secrets: []string{"*"}, Usernames: []string{"*"},
 		Groups: s.groups, Superuser: s.superuser, Adopt: s.adopt, Exclusive: s.exclusive,
 	}
-	if key, err := rule.Check(); err != nil {
+	if key, err := rule.Validate(); err != nil {
 		return fmt.Errorf("--%s: %w", strings.TrimSuffix(key, "s"), err)
 	}
 	s.rules = provision.Policy{ManagedGroup: provision.DefaultManagedGroup, Rules: []provision.Rule{rule}}

@@ -2,7 +2,6 @@ package kube
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -12,13 +11,19 @@ import (
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
 
-// Secret reads a Secret. One that is not there is a *provision.Refusal.
+// noSecret is an ErrNoSecret that names it.
+type noSecret struct{ namespace, name string }
+
+func (e noSecret) Error() string        { return "there is no Secret " + e.namespace + "/" + e.name }
+func (e noSecret) Is(target error) bool { return target == provision.ErrNoSecret }
+
+// Secret reads a Secret. If there is none the error is provision.ErrNoSecret.
 func (c *Client) Secret(ctx context.Context, namespace, name string) (provision.Secret, error) {
 	var secret corev1.Secret
 	err := c.rest.Get().Namespace(namespace).Resource("secrets").Name(name).Do(ctx).Into(&secret)
 	switch {
 	case apierrors.IsNotFound(err):
-		return provision.Secret{}, provision.NewRefusal("there is no Secret %s/%s", namespace, name)
+		return provision.Secret{}, noSecret{namespace, name}
 	case apierrors.IsForbidden(err):
 		return provision.Secret{}, fmt.Errorf("read Secret %s/%s: %w; the service account needs a Role that allows to get it", namespace, name, err)
 	case err != nil:
@@ -34,12 +39,8 @@ func (c *Client) Secret(ctx context.Context, namespace, name string) (provision.
 // Secret may well come a little later.
 func (c *Client) SuperuserToken(ctx context.Context, namespace, name string, keys []string) (provision.Sensitive, error) {
 	secret, err := c.Secret(ctx, namespace, name)
-	var missing *provision.Refusal
-	if errors.As(err, &missing) {
-		return provision.Sensitive{}, fmt.Errorf("superuser token: %s", missing)
-	}
-	if err != nil {
-		return provision.Sensitive{}, fmt.Errorf("superuser token: %w", err)
+	if err != nil { // %v: that this Secret is missing is not that the other one is
+		return provision.Sensitive{}, fmt.Errorf("superuser token: %v", err)
 	}
 	for _, key := range keys {
 		if value, ok := secret.Data[key]; ok {

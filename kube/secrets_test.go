@@ -70,7 +70,7 @@ func TestSecretFails(t *testing.T) {
 	tests := map[string]struct {
 		answer  answer
 		want    string // part of the error
-		refusal bool
+		missing bool
 	}{
 		"it is not there": {
 			status(404, "NotFound", `secrets \"nautobot-token\" not found`),
@@ -100,9 +100,8 @@ func TestSecretFails(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), tc.want) || secret.Data != nil {
 				t.Errorf("error is %v, data %v, want one with %q", err, secret.Data, tc.want)
 			}
-			var refused *provision.Refusal
-			if got := errors.As(err, &refused); got != tc.refusal {
-				t.Errorf("refusal is %v, want %v", got, tc.refusal)
+			if got := errors.Is(err, provision.ErrNoSecret); got != tc.missing {
+				t.Errorf("ErrNoSecret is %v, want %v", got, tc.missing)
 			}
 			noCanary(t, err)
 		})

@@ -167,9 +167,9 @@ type operation struct {
 // operations are all that can send a request.
 var operations = []operation{
 	{"User", false, func(ctx context.Context, c *Client) error { _, err := c.User(ctx, account); return err }},
-	{"MarkedUsers", false, func(ctx context.Context, c *Client) error { _, err := c.MarkedUsers(ctx, "ns/name"); return err }},
-	{"Check by password", false, func(ctx context.Context, c *Client) error { return c.Check(ctx, byPassword) }},
-	{"Check by token", false, func(ctx context.Context, c *Client) error { return c.Check(ctx, byToken) }},
+	{"OwnedUsers", false, func(ctx context.Context, c *Client) error { _, err := c.OwnedUsers(ctx, "ns/name"); return err }},
+	{"Authenticate by password", false, func(ctx context.Context, c *Client) error { return c.Authenticate(ctx, byPassword) }},
+	{"Authenticate by token", false, func(ctx context.Context, c *Client) error { return c.Authenticate(ctx, byToken) }},
 	{"Tokens", false, func(ctx context.Context, c *Client) error { _, err := c.Tokens(ctx, byPassword); return err }},
 	{"GroupExists", false, func(ctx context.Context, c *Client) error { _, err := c.GroupExists(ctx, managed); return err }},
 	{"Permission", false, func(ctx context.Context, c *Client) error { _, err := c.Permission(ctx, managed); return err }},

@@ -75,8 +75,8 @@ func FuzzDecodeTokens(f *testing.F) {
 			if known.ID == "" || known.Key.Empty() {
 				t.Error("a token lacks what every token has")
 			}
-			if known.Owner != "" && !strings.HasSuffix(one.Display, " ("+known.Owner+")") {
-				t.Errorf("owner of %q is %q", one.Display, known.Owner)
+			if known.Username != "" && !strings.HasSuffix(one.Display, " ("+known.Username+")") {
+				t.Errorf("owner of %q is %q", one.Display, known.Username)
 			}
 		}
 	})

@@ -30,7 +30,7 @@ func (t *token) valid() bool { return t.ID != "" && t.Key != "" && t.WriteEnable
 
 func (t *token) domain() provision.Token {
 	known := provision.Token{
-		ID: t.ID, Key: provision.Hide(t.Key), Owner: owner(t.Display),
+		ID: t.ID, Key: provision.Hide(t.Key), Username: owner(t.Display),
 		Description: t.Description, Writable: *t.WriteEnabled,
 	}
 	if t.Expires != nil {
@@ -50,8 +50,8 @@ func owner(display string) string {
 	return name
 }
 
-// Check tells whether the login opens the account, whatever its rights are.
-func (c *Client) Check(ctx context.Context, login provision.Login) error {
+// Authenticate tells whether the login opens the account, whatever its rights are.
+func (c *Client) Authenticate(ctx context.Context, login provision.Login) error {
 	call := as(login, "check token")
 	send := func(ctx context.Context) (*http.Response, error) {
 		_, resp, err := c.api.UsersConfigRetrieve(ctx).Execute()

@@ -24,8 +24,8 @@ func TestTokensAreReadByPasswordAndByToken(t *testing.T) {
 		first := f.AddToken(account, nautobottest.Token{Key: key, Description: "nautobot-token: ns/name"})
 		second := f.AddToken(account, nautobottest.Token{Key: otherKey, ReadOnly: true, Expires: later})
 		want := []provision.Token{
-			{ID: first.ID, Key: provision.Hide(key), Owner: account, Description: "nautobot-token: ns/name", Writable: true},
-			{ID: second.ID, Key: provision.Hide(otherKey), Owner: account, Expires: later},
+			{ID: first.ID, Key: provision.Hide(key), Username: account, Description: "nautobot-token: ns/name", Writable: true},
+			{ID: second.ID, Key: provision.Hide(otherKey), Username: account, Expires: later},
 		}
 		for scheme, login := range map[string]provision.Login{"Basic": byPassword, "Token": byToken} {
 			f.ResetRequests()
@@ -192,7 +192,7 @@ func TestCheck(t *testing.T) {
 				if tc.prepare != nil {
 					tc.prepare(f)
 				}
-				checkError(t, f.Check(t.Context(), tc.login), tc.text, tc.want...)
+				checkError(t, f.Authenticate(t.Context(), tc.login), tc.text, tc.want...)
 				if n := len(f.Requests()); n != 1 || len(f.Writes()) > 0 {
 					t.Errorf("%d requests, %d of them writes, want 1 and 0", n, len(f.Writes()))
 				}
@@ -215,7 +215,7 @@ func TestCreateToken(t *testing.T) {
 			t.Fatalf("stored (-want +got):\n%s", diff)
 		}
 		returned := provision.Token{
-			ID: stored[0].ID, Key: provision.Hide(key), Owner: account, Description: "nautobot-token: ns/name", Writable: true,
+			ID: stored[0].ID, Key: provision.Hide(key), Username: account, Description: "nautobot-token: ns/name", Writable: true,
 		}
 		if diff := cmp.Diff(returned, made); diff != "" {
 			t.Errorf("CreateToken (-want +got):\n%s", diff)

@@ -95,7 +95,7 @@ func TestNautobotBelowAPath(t *testing.T) {
 		if _, err := client.User(t.Context(), account); err != nil {
 			t.Error(err)
 		}
-		if err := client.Check(t.Context(), byPassword); err != nil {
+		if err := client.Authenticate(t.Context(), byPassword); err != nil {
 			t.Error(err)
 		}
 		prefix := strings.TrimRight(path, "/")
@@ -109,23 +109,23 @@ func TestNautobotBelowAPath(t *testing.T) {
 // What the requests look like: the access log of Nautobot holds nothing but this.
 func TestRequestLines(t *testing.T) {
 	want := map[string]string{
-		"User":                  "GET /api/users/users/?depth=1&exclude_m2m=false&username=svc-openstack Token",
-		"MarkedUsers":           "GET /api/users/users/?depth=1&exclude_m2m=false&last_name=ns%2Fname&limit=1000 Token",
-		"ClearPassword":         "PUT /api/users/users/" + someID + "/?exclude_m2m=false Token",
-		"Check by password":     "OPTIONS /api/users/tokens/? Basic",
-		"Check by token":        "GET /api/users/config/? Token",
-		"Tokens":                "GET /api/users/tokens/?limit=1000 Basic",
-		"GroupExists":           "GET /api/users/groups/?name=nautobot-token-managed Token",
-		"Permission":            "GET /api/users/permissions/?depth=1&exclude_m2m=false&name=nautobot-token-managed Token",
-		"CreateUser":            "POST /api/users/users/?exclude_m2m=false Token",
-		"UpdateUser":            "PATCH /api/users/users/" + someID + "/?exclude_m2m=false Token",
-		"CreateToken":           "POST /api/users/tokens/? Basic",
-		"UpdateToken":           "PATCH /api/users/tokens/" + someID + "/? Basic",
-		"ExpireTokens":          "PATCH /api/users/tokens/? Token",
-		"DeleteTokens":          "DELETE /api/users/tokens/? Token",
-		"CreateGroup":           "POST /api/users/groups/? Token",
-		"SavePermission, new":   "POST /api/users/permissions/?exclude_m2m=false Token",
-		"SavePermission, known": "PATCH /api/users/permissions/" + someID + "/?exclude_m2m=false Token",
+		"User":                     "GET /api/users/users/?depth=1&exclude_m2m=false&username=svc-openstack Token",
+		"OwnedUsers":               "GET /api/users/users/?depth=1&exclude_m2m=false&last_name=ns%2Fname&limit=1000 Token",
+		"ClearPassword":            "PUT /api/users/users/" + someID + "/?exclude_m2m=false Token",
+		"Authenticate by password": "OPTIONS /api/users/tokens/? Basic",
+		"Authenticate by token":    "GET /api/users/config/? Token",
+		"Tokens":                   "GET /api/users/tokens/?limit=1000 Basic",
+		"GroupExists":              "GET /api/users/groups/?name=nautobot-token-managed Token",
+		"Permission":               "GET /api/users/permissions/?depth=1&exclude_m2m=false&name=nautobot-token-managed Token",
+		"CreateUser":               "POST /api/users/users/?exclude_m2m=false Token",
+		"UpdateUser":               "PATCH /api/users/users/" + someID + "/?exclude_m2m=false Token",
+		"CreateToken":              "POST /api/users/tokens/? Basic",
+		"UpdateToken":              "PATCH /api/users/tokens/" + someID + "/? Basic",
+		"ExpireTokens":             "PATCH /api/users/tokens/? Token",
+		"DeleteTokens":             "DELETE /api/users/tokens/? Token",
+		"CreateGroup":              "POST /api/users/groups/? Token",
+		"SavePermission, new":      "POST /api/users/permissions/?exclude_m2m=false Token",
+		"SavePermission, known":    "PATCH /api/users/permissions/" + someID + "/?exclude_m2m=false Token",
 	}
 	f := newFixture(t, nautobottest.Options{})
 	got := map[string]string{}

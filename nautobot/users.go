@@ -53,8 +53,8 @@ func (c *Client) User(ctx context.Context, username string) (*provision.User, er
 	return nil, nil
 }
 
-// MarkedUsers returns the accounts with exactly that last name.
-func (c *Client) MarkedUsers(ctx context.Context, lastName string) ([]provision.User, error) {
+// OwnedUsers returns the accounts with exactly that last name.
+func (c *Client) OwnedUsers(ctx context.Context, lastName string) ([]provision.User, error) {
 	found, err := c.users(ctx, lastName, func(request nb.ApiUsersUsersListRequest) nb.ApiUsersUsersListRequest {
 		return request.LastName([]string{lastName}).Limit(largestPage)
 	})

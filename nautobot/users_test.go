@@ -65,8 +65,8 @@ func TestEmptyNamesAreNeverSentAsFilters(t *testing.T) {
 	if user, err := f.Client.User(t.Context(), ""); user != nil || err == nil {
 		t.Errorf("User = %v, %v, want an error", user, err)
 	}
-	if users, err := f.MarkedUsers(t.Context(), ""); users != nil || err == nil {
-		t.Errorf("MarkedUsers = %v, %v, want an error", users, err)
+	if users, err := f.OwnedUsers(t.Context(), ""); users != nil || err == nil {
+		t.Errorf("OwnedUsers = %v, %v, want an error", users, err)
 	}
 	if exists, err := f.GroupExists(t.Context(), ""); exists || err == nil {
 		t.Errorf("GroupExists = %v, %v, want an error", exists, err)
@@ -242,7 +242,7 @@ func TestMarkedUsersHaveExactlyThatLastName(t *testing.T) {
 		} {
 			f.AddUser(nautobottest.User{Username: name, LastName: lastName, Groups: []string{managed}})
 		}
-		users, err := f.MarkedUsers(t.Context(), mark)
+		users, err := f.OwnedUsers(t.Context(), mark)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -256,8 +256,8 @@ func TestMarkedUsersHaveExactlyThatLastName(t *testing.T) {
 		if diff := cmp.Diff([]string{"a", "b"}, got); diff != "" {
 			t.Errorf("usernames (-want +got):\n%s", diff)
 		}
-		if users, err := f.MarkedUsers(t.Context(), "nosuch"); len(users) > 0 || err != nil {
-			t.Errorf("MarkedUsers of nobody = %v, %v", users, err)
+		if users, err := f.OwnedUsers(t.Context(), "nosuch"); len(users) > 0 || err != nil {
+			t.Errorf("OwnedUsers of nobody = %v, %v", users, err)
 		}
 	})
 }

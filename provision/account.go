@@ -57,7 +57,7 @@ var knownTokens = []string{
 // ParseAccount checks a Secret. All its problems come in one *Refusal, each
 // naming the key and the rule, never the value. hosts are the names by which
 // the Secret may call the Nautobot of this run.
-func ParseAccount(secret Secret, hosts Hosts) (Account, error) {
+func ParseAccount(secret Secret, hosts AllowedHosts) (Account, error) {
 	p := parser{secret: secret}
 	if secret.Labels[LabelKey] != LabelValue {
 		p.problem("the label %s: %s is missing", LabelKey, LabelValue)

@@ -168,7 +168,7 @@ func (r *run) verify(ctx context.Context, want Wanted) error {
 	if err != nil {
 		return fmt.Errorf("verify the token: %w", err)
 	}
-	if token := find(tokens, want.Token); token == nil || token.Owner != want.Username {
+	if token := find(tokens, want.Token); token == nil || token.Username != want.Username {
 		return fmt.Errorf("verify the token: Nautobot does not count it among the tokens of %q", want.Username)
 	}
 	return nil

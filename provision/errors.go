@@ -20,6 +20,10 @@ func refuse(format string, args ...any) error {
 // NewRefusal is a refusal that an adapter found: the Secret is not there, say.
 func NewRefusal(format string, args ...any) error { return refuse(format, args...) }
 
+// ErrNoSecret says that the Secret is gone: the API server itself said that
+// there is none. What that means is the caller's to decide.
+var ErrNoSecret = errors.New("there is no such Secret")
+
 // What Nautobot answered, as far as it decides what to do next. The errors of
 // the adapter are these by errors.Is, and say more in their texts.
 var (

@@ -128,12 +128,11 @@ func (w *world) runAs(ctx context.Context, name string, source provision.Source)
 	if w.direct {
 		transport = direct{w.nautobot}
 	}
-	hosts, err := provision.NewHosts(address, nil)
+	hosts, err := provision.NewAllowedHosts(address, nil)
 	if err != nil {
 		panic(err)
 	}
-	_, report, err := provision.Provisioner{
-		Source: source,
+	result, err := (&provision.Provisioner{
 		Connect: func(context.Context) (provision.Nautobot, provision.Sensitive, error) {
 			return nautobot.New(nautobot.Config{
 				URL: address, Token: token, UserAgent: name, Log: log,
@@ -146,8 +145,8 @@ func (w *world) runAs(ctx context.Context, name string, source provision.Source)
 		Grace:   w.grace,
 		Now:     func() time.Time { return w.now },
 		Log:     log,
-	}.Provision(ctx)
-	return report, err
+	}).Provision(ctx, source)
+	return result.Report, err
 }
 
 // direct carries a request to a server without a network between them.

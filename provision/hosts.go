@@ -7,26 +7,26 @@ import (
 	"strings"
 )
 
-// Hosts are the names by which Secrets may call the Nautobot of this run. A
+// AllowedHosts are the names by which Secrets may call the Nautobot of this run. A
 // Secret's hostname is only compared with them and never connected to: whoever
 // may write a labelled Secret must not choose where the superuser token goes.
-type Hosts struct {
+type AllowedHosts struct {
 	accepted []host
 }
 
 type host struct{ name, port string }
 
-// NewHosts takes the URL of Nautobot and further names, each HOST or HOST:PORT.
-func NewHosts(nautobot *url.URL, names []string) (Hosts, error) {
+// NewAllowedHosts takes the URL of Nautobot and further names, each HOST or HOST:PORT.
+func NewAllowedHosts(nautobot *url.URL, names []string) (AllowedHosts, error) {
 	port := nautobot.Port()
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[nautobot.Scheme]
 	}
-	hosts := Hosts{[]host{{strings.ToLower(strings.TrimSuffix(nautobot.Hostname(), ".")), port}}}
+	hosts := AllowedHosts{[]host{{strings.ToLower(strings.TrimSuffix(nautobot.Hostname(), ".")), port}}}
 	for _, name := range names {
 		h, err := parseHost(name)
 		if err != nil || strings.Contains(name, "://") {
-			return Hosts{}, fmt.Errorf("%q: want HOST or HOST:PORT", name)
+			return AllowedHosts{}, fmt.Errorf("%q: want HOST or HOST:PORT", name)
 		}
 		if h.port == "" {
 			h.port = port
@@ -37,7 +37,7 @@ func NewHosts(nautobot *url.URL, names []string) (Hosts, error) {
 }
 
 // check takes HOST, HOST:PORT or a URL; a port counts only where one is given.
-func (h Hosts) check(text string) error {
+func (h AllowedHosts) check(text string) error {
 	asked, err := parseHost(text)
 	if err != nil {
 		return err

@@ -8,18 +8,18 @@ import (
 )
 
 // testHosts are those of https://nautobot.example, which has two more names.
-func testHosts(tb testing.TB) Hosts {
+func testHosts(tb testing.TB) AllowedHosts {
 	tb.Helper()
 	return hostsOf(tb, "https://nautobot.example", "nautobot.nautobot.svc", "nautobot.lab.example:8443")
 }
 
-func hostsOf(tb testing.TB, address string, names ...string) Hosts {
+func hostsOf(tb testing.TB, address string, names ...string) AllowedHosts {
 	tb.Helper()
 	u, err := url.Parse(address)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	hosts, err := NewHosts(u, names)
+	hosts, err := NewAllowedHosts(u, names)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -114,7 +114,7 @@ var hostTexts = map[string]struct{ text, want string }{
 	"nothing":                                     {"", hostProblem},
 }
 
-func TestHostsCheck(t *testing.T) {
+func TestAllowedHostsCheck(t *testing.T) {
 	hosts := testHosts(t)
 	for name, test := range hostTexts {
 		t.Run(name, func(t *testing.T) {
@@ -207,7 +207,7 @@ func TestNewHostsRefusesNames(t *testing.T) {
 		"another scheme": "ftp://nautobot.example",
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := NewHosts(&url.URL{Scheme: "https", Host: "nautobot.example"}, []string{"one.example", text})
+			_, err := NewAllowedHosts(&url.URL{Scheme: "https", Host: "nautobot.example"}, []string{"one.example", text})
 			if err == nil {
 				t.Fatalf("%q: accepted", text)
 			}

@@ -9,15 +9,15 @@ import (
 type Nautobot interface {
 	Users
 	Tokens
-	Access
+	Permissions
 }
 
 // Users works on accounts, with the rights of the superuser token.
 type Users interface {
 	// User returns the account of exactly that name, nil if there is none.
 	User(ctx context.Context, username string) (*User, error)
-	// MarkedUsers returns the accounts with exactly that last name.
-	MarkedUsers(ctx context.Context, lastName string) ([]User, error)
+	// OwnedUsers returns the accounts with exactly that last name.
+	OwnedUsers(ctx context.Context, lastName string) ([]User, error)
 	CreateUser(ctx context.Context, fields UserFields) (User, error)
 	// UpdateUser writes the fields that are set and no other.
 	UpdateUser(ctx context.Context, id string, fields UserFields) error
@@ -29,8 +29,8 @@ type Users interface {
 // Tokens works on the tokens of one account, as that account: Nautobot lets
 // nobody else do it, not even a superuser.
 type Tokens interface {
-	// Check tells whether the login opens the account; nil: it does.
-	Check(ctx context.Context, login Login) error
+	// Authenticate tells whether the login opens the account; nil: it does.
+	Authenticate(ctx context.Context, login Login) error
 	Tokens(ctx context.Context, login Login) ([]Token, error)
 	CreateToken(ctx context.Context, login Login, fields TokenFields) (Token, error)
 	UpdateToken(ctx context.Context, login Login, id string, fields TokenFields) error
@@ -39,9 +39,9 @@ type Tokens interface {
 	DeleteTokens(ctx context.Context, login Login, ids []string) error
 }
 
-// Access works on the group and the permission that let accounts manage their
+// Permissions works on the group and the permission that let accounts manage their
 // own tokens, with the rights of the superuser token.
-type Access interface {
+type Permissions interface {
 	GroupExists(ctx context.Context, name string) (bool, error)
 	CreateGroup(ctx context.Context, name string) error
 	// Permission returns the permission of that name, nil if there is none.
@@ -84,7 +84,7 @@ type UserFields struct {
 type Token struct {
 	ID          string
 	Key         Sensitive
-	Owner       string // username
+	Username    string // username
 	Description string
 	Expires     time.Time // zero: never
 	Writable    bool

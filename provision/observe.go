@@ -83,7 +83,7 @@ func (r *run) observe(ctx context.Context, want Wanted) (State, error) {
 // observeUsers finds the account by the Secret's mark, which also shows the
 // one that the Secret named before, or else by its name.
 func (r *run) observeUsers(ctx context.Context, want Wanted, have *State) error {
-	marked, err := r.nautobot.MarkedUsers(ctx, want.Mark.lastName())
+	marked, err := r.nautobot.OwnedUsers(ctx, want.Mark.lastName())
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func (r *run) observeUsers(ctx context.Context, want Wanted, have *State) error 
 	if err != nil {
 		return err
 	}
-	if have.Own = len(tokens) > 0 && tokens[0].Owner == want.Username; have.Own {
+	if have.Own = len(tokens) > 0 && tokens[0].Username == want.Username; have.Own {
 		have.Tokens = tokens
 	}
 	return nil
@@ -153,7 +153,7 @@ func (r *run) observeByPassword(ctx context.Context, want Wanted, have *State) e
 		return err
 	}
 	// A wrong password, or rights that the account lost.
-	err = r.nautobot.Check(ctx, want.login())
+	err = r.nautobot.Authenticate(ctx, want.login())
 	if err != nil && !errors.Is(err, ErrDenied) {
 		return err
 	}
@@ -187,7 +187,7 @@ func (r *run) observeAPIOnly(ctx context.Context, want Wanted, have *State) erro
 func (r *run) observeByToken(ctx context.Context, want Wanted, have *State) error {
 	tokens, err := r.nautobot.Tokens(ctx, want.byToken())
 	switch {
-	case err == nil && len(tokens) > 0 && tokens[0].Owner == want.Username:
+	case err == nil && len(tokens) > 0 && tokens[0].Username == want.Username:
 		have.Tokens, have.TokensKnown = tokens, true
 		return nil
 	case err == nil && len(tokens) > 0:
@@ -204,7 +204,7 @@ func (r *run) observeByToken(ctx context.Context, want Wanted, have *State) erro
 // observeInactive looks at an account that we revoked: nothing opens it, so
 // its tokens are seen only once it is active again.
 func (r *run) observeInactive(ctx context.Context, want Wanted, have *State) error {
-	err := r.nautobot.Check(ctx, want.byToken())
+	err := r.nautobot.Authenticate(ctx, want.byToken())
 	switch {
 	case err == nil:
 		have.Key = KeyTaken
@@ -221,7 +221,7 @@ func (r *run) observeInactive(ctx context.Context, want Wanted, have *State) err
 // header and never in a URL. The account's own tokens are all known: whoever
 // has it is somebody else.
 func (r *run) askKey(ctx context.Context, token Sensitive) (KeyState, error) {
-	err := r.nautobot.Check(ctx, Login{Token: token})
+	err := r.nautobot.Authenticate(ctx, Login{Token: token})
 	if err == nil {
 		return KeyTaken, nil
 	}

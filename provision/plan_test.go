@@ -42,7 +42,7 @@ func healthyState() State {
 			Active: true, Groups: []Group{{1, "managed"}},
 		},
 		TokensKnown: true,
-		Tokens:      []Token{{ID: "token-1", Key: Hide(someToken), Owner: "openstack", Description: byMark, Writable: true}},
+		Tokens:      []Token{{ID: "token-1", Key: Hide(someToken), Username: "openstack", Description: byMark, Writable: true}},
 	}
 }
 
@@ -80,12 +80,12 @@ func comparePlans(t *testing.T, want, got Plan) {
 
 // old is a token of the same Secret from before.
 func old(id string, expires time.Time) Token {
-	return Token{ID: id, Key: Hide(oldToken + id), Owner: "openstack", Description: byMark, Expires: expires, Writable: true}
+	return Token{ID: id, Key: Hide(oldToken + id), Username: "openstack", Description: byMark, Expires: expires, Writable: true}
 }
 
 // byHand is a token that bears no mark.
 func byHand(id string, expires time.Time) Token {
-	return Token{ID: id, Key: Hide("byhand" + id), Owner: "openstack", Description: "of Ann", Expires: expires}
+	return Token{ID: id, Key: Hide("byhand" + id), Username: "openstack", Description: "of Ann", Expires: expires}
 }
 
 func apiOnly(w *Wanted) { w.Password = Sensitive{} }
@@ -658,7 +658,7 @@ func TestMakePlan(t *testing.T) {
 			have: func(s *State) {
 				s.Own, s.PasswordWrong = true, true
 				*s.User = User{ID: "user-1", Username: "openstack", FirstName: "Ann", LastName: "Other", Superuser: true, Staff: true, Active: true}
-				s.Tokens, s.Key = []Token{{ID: "sup", Key: Hide(superuser), Owner: "openstack", Description: byMark}, old("token-0", time.Time{})}, KeyUnused
+				s.Tokens, s.Key = []Token{{ID: "sup", Key: Hide(superuser), Username: "openstack", Description: byMark}, old("token-0", time.Time{})}, KeyUnused
 			},
 			plan: func(p *Plan) {
 				createToken(p)
@@ -959,7 +959,7 @@ func someCase(seed uint64) (Wanted, State) {
 	}
 	for i := range r.IntN(6) {
 		have.Tokens = append(have.Tokens, Token{
-			ID: fmt.Sprint("token-", i+1), Key: Hide(fmt.Sprint("key-", i)), Owner: "openstack",
+			ID: fmt.Sprint("token-", i+1), Key: Hide(fmt.Sprint("key-", i)), Username: "openstack",
 			Description: pick(byMark, byMark, "of Ann", ""), Expires: expires(), Writable: flip(),
 		})
 	}
@@ -1183,7 +1183,7 @@ func carriedOut(want Wanted, have State, plan Plan) State {
 		tokens = append(tokens, token)
 	}
 	if fields := plan.Token.Write; !fields.Key.Empty() {
-		tokens = append(tokens, Token{ID: "new", Key: fields.Key, Owner: want.Username, Description: *fields.Description, Writable: *fields.Writable})
+		tokens = append(tokens, Token{ID: "new", Key: fields.Key, Username: want.Username, Description: *fields.Description, Writable: *fields.Writable})
 	}
 	have.Tokens, have.Key = tokens, KeyNotAsked
 	return have

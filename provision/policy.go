@@ -46,8 +46,8 @@ func (p Policy) Allow(secret Secret, username string) (Rule, error) {
 		p.File, secret.Namespace, secret.Name, secret.Namespace, secret.Name, username)
 }
 
-// Check finds what is wrong with a rule: the key, and why.
-func (r Rule) Check() (key string, err error) {
+// Validate finds what is wrong with a rule: the key, and why.
+func (r Rule) Validate() (key string, err error) {
 	if len(r.Usernames) == 0 {
 		return "usernames", fmt.Errorf("is required: globs of the account names that are allowed")
 	}

@@ -104,7 +104,7 @@ func TestRuleCheck(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			key, err := test.rule.Check()
+			key, err := test.rule.Validate()
 			got := ""
 			if err != nil {
 				got = err.Error()

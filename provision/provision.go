@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// Provisioner makes Nautobot have the account that a Secret describes.
+// Provisioner provisions the accounts that Secrets describe. It is made once
+// and may provision many Secrets, from several goroutines.
 type Provisioner struct {
-	Source Source
 	// Connect gives Nautobot, and the superuser token that is used there. It
-	// is called once the Secret is accepted.
+	// is called for each Secret, once the Secret is accepted.
 	Connect func(context.Context) (Nautobot, Sensitive, error)
-	Hosts   Hosts
+	Hosts   AllowedHosts
 	Policy  Policy
 	Cluster string        // part of every mark; may be empty
 	Grace   time.Duration // how long a superseded token keeps working; 0: not at all
@@ -34,6 +34,7 @@ const (
 // run is the state of one call of Provision.
 type run struct {
 	Provisioner
+	source         Source
 	nautobot       Nautobot
 	superuserToken Sensitive
 	secret         Secret
@@ -45,14 +46,21 @@ type run struct {
 	takenTwice     bool
 }
 
-// Provision does it once: look, plan, write what differs, verify, look again.
-// The report tells what was done even where the error tells why no more was.
-// A *Refusal means that trying again cannot help.
-func (p Provisioner) Provision(ctx context.Context) (Secret, Report, error) {
-	r := run{Provisioner: p}
+// Result is what became of one Secret.
+type Result struct {
+	Secret Secret // as it was last read
+	Report Report
+}
+
+// Provision provisions one Secret: observe, plan, write what differs, verify,
+// read the Secret again. The Report tells what was done even if the error tells
+// why no more was. A *Refusal means that trying again cannot help, ErrNoSecret
+// that the Secret is gone.
+func (p *Provisioner) Provision(ctx context.Context, source Source) (Result, error) {
+	r := run{Provisioner: *p, source: source}
 	var err error
-	if r.secret, err = p.Source.Secret(ctx); err != nil {
-		return r.secret, r.report, err
+	if r.secret, err = source.Secret(ctx); err != nil {
+		return Result{r.secret, r.report}, err
 	}
 	for range maxVersions {
 		err = r.provisionVersion(ctx)
@@ -61,7 +69,7 @@ func (p Provisioner) Provision(ctx context.Context) (Secret, Report, error) {
 		}
 		p.Log.Info("the Secret changed during the run: starting over")
 	}
-	return r.secret, r.report, err
+	return Result{r.secret, r.report}, err
 }
 
 // provisionVersion works on the Secret as it was last read.
@@ -184,10 +192,10 @@ var errSecretChanged = errors.New("the Secret kept changing during the run")
 // stillCurrent reads the Secret again. An overtaken run must neither end the
 // newest token nor leave an older version behind.
 func (r *run) stillCurrent(ctx context.Context) error {
-	if r.Source == nil { // Setup works on a file, read once
+	if r.source == nil { // Setup works on a file, read once
 		return nil
 	}
-	now, err := r.Source.Secret(ctx)
+	now, err := r.source.Secret(ctx)
 	if err != nil {
 		return fmt.Errorf("read the Secret again, as the run ends: %s", err) // not a refusal: something was written
 	}
