@@ -85,7 +85,7 @@ func parsePolicy(text []byte) (provision.Policy, error) {
 }
 
 func parseRule(node *yaml.Node) (provision.Rule, error) {
-	rule := provision.Rule{Line: node.Line, Secrets: []string{"*"}}
+	rule := provision.Rule{Secrets: []string{"*"}}
 	keys, err := fields(node, "namespace", "secrets", "usernames", "groups", "superuser", "adopt", "exclusive")
 	if err != nil {
 		return rule, err

@@ -55,8 +55,8 @@ so running setup again changes nothing, and a new token rotates the old one.
 			if !provision.ValidUsername(username) {
 				return usagef("--username %q: want ASCII letters, digits and @ . + - _, beginning and ending with a letter or digit", username)
 			}
-			if settings.rules.ManagedGroup == provision.ProvisionersGroup {
-				return usagef("%s: managedGroup %q is the provisioners' own group: a provisioner could change itself", named("policy"), provision.ProvisionersGroup)
+			if provision.ValidateManagedGroup(settings.rules.ManagedGroup) != nil {
+				return usagef("%s: managedGroup %q is the provisioners' own group: a provisioner could change itself", named("policy"), settings.rules.ManagedGroup)
 			}
 			return runSetup(cmd, settings, username)
 		},

@@ -22,6 +22,7 @@ type token struct {
 	Key          string
 	Display      string // the last characters of the key, and the owner: never shown
 	Description  string
+	Created      time.Time
 	Expires      *time.Time
 	WriteEnabled *bool `json:"write_enabled"`
 }
@@ -31,7 +32,7 @@ func (t *token) valid() bool { return t.ID != "" && t.Key != "" && t.WriteEnable
 func (t *token) domain() provision.Token {
 	known := provision.Token{
 		ID: t.ID, Key: provision.Hide(t.Key), Username: owner(t.Display),
-		Description: t.Description, Writable: *t.WriteEnabled,
+		Description: t.Description, Writable: *t.WriteEnabled, Created: t.Created,
 	}
 	if t.Expires != nil {
 		known.Expires = *t.Expires

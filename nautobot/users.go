@@ -34,23 +34,23 @@ func (u *user) domain() provision.User {
 	}
 }
 
-// User returns the account of exactly that name, nil if there is none.
-func (c *Client) User(ctx context.Context, username string) (*provision.User, error) {
+// FindUser returns the account of exactly that name, nil if there is none.
+func (c *Client) FindUser(ctx context.Context, username string) (*provision.User, []string, error) {
 	found, err := c.users(ctx, username, func(request nb.ApiUsersUsersListRequest) nb.ApiUsersUsersListRequest {
 		return request.Username([]string{username})
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, user := range found {
 		if user.Username == username {
-			return &user, nil
+			return &user, nil, nil
 		}
 	}
 	if len(found) > 0 { // a database that does not tell upper from lower case
-		return nil, provision.NewRefusal("an account exists whose name differs from %q in upper and lower case only", username)
+		return nil, nil, provision.NewRefusal("an account exists whose name differs from %q in upper and lower case only", username)
 	}
-	return nil, nil
+	return nil, nil, nil
 }
 
 // OwnedUsers returns the accounts with exactly that last name.

@@ -37,7 +37,7 @@ type tb interface {
 }
 
 // key makes a token's key of 40 characters that is easy to tell from others.
-func key(name string) string { return name + strings.Repeat("x", 40-len(name)) }
+func key(name string) string { return name + strings.Repeat("-k0e1y2s", 5)[:40-len(name)] }
 
 // world is a fake Nautobot, a Secret, and a clock that a test moves.
 type world struct {
@@ -318,7 +318,7 @@ var scenarios = map[string]func(t tb, w *world){
 			t.Expires, t.ReadOnly, t.Description = w.now, true, ""
 		})
 		w.nautobot.UpdateUser(username, func(u *nautobottest.User) {
-			u.Password, u.FirstName, u.Groups, u.Staff, u.Superuser = "drift", "", nil, true, true
+			u.Password, u.Groups, u.Staff, u.Superuser = "drift", nil, true, true
 		})
 		w.nautobot.DeletePermission(provision.DefaultManagedGroup)
 	},

@@ -14,8 +14,9 @@ type Nautobot interface {
 
 // Users works on accounts, with the rights of the superuser token.
 type Users interface {
-	// User returns the account of exactly that name, nil if there is none.
-	User(ctx context.Context, username string) (*User, error)
+	// FindUser returns the account of exactly that name, nil if there is none,
+	// and the names that differ from it in upper and lower case only.
+	FindUser(ctx context.Context, username string) (user *User, similar []string, err error)
 	// OwnedUsers returns the accounts with exactly that last name.
 	OwnedUsers(ctx context.Context, lastName string) ([]User, error)
 	CreateUser(ctx context.Context, fields UserFields) (User, error)
@@ -86,6 +87,7 @@ type Token struct {
 	Key         Sensitive
 	Username    string // username
 	Description string
+	Created     time.Time // by Nautobot's clock
 	Expires     time.Time // zero: never
 	Writable    bool
 }

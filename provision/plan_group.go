@@ -5,12 +5,6 @@ import (
 	"slices"
 )
 
-// PermissionChange is the permission as it has to be.
-type PermissionChange struct {
-	Change
-	Permission Permission
-}
-
 // ownTokens lets the members of the group of the same name manage their own
 // tokens. Nobody else can, not even a superuser, and without it only
 // superusers could have tokens.
@@ -25,27 +19,22 @@ func ownTokens(group string) Permission {
 	}
 }
 
-// planAccess compares the managed group and its permission.
-func planAccess(name string, have *AccessState) (*Change, *PermissionChange) {
-	if have == nil {
-		return nil, nil
+// planManagedGroup compares the managed group and its permission.
+func (p *planner) planManagedGroup(name string, have ManagedGroup) {
+	if !have.Exists {
+		p.add(step{Change: Change{Object: "group/" + name, Action: Created}, write: createGroup{name}})
 	}
-	return planGroup(name, have.GroupExists), planPermission(ownTokens(name), have.Permission)
+	if s := permissionStep(ownTokens(name), have.Permission); s != nil {
+		p.add(*s)
+	}
 }
 
-func planGroup(name string, exists bool) *Change {
-	if exists {
-		return nil
-	}
-	return &Change{Object: "group/" + name, Action: Created}
-}
-
-// planPermission compares a permission, field by field. Groups that it has
-// besides are left to it.
-func planPermission(want Permission, have *Permission) *PermissionChange {
-	change := PermissionChange{Change{Object: "permission/" + want.Name, Action: Created}, want}
+// permissionStep compares a permission, field by field; nil: it is as it should
+// be. Further groups that have the permission are left alone.
+func permissionStep(want Permission, have *Permission) *step {
+	change := Change{Object: "permission/" + want.Name, Action: Created}
 	if have == nil {
-		return &change
+		return &step{Change: change, write: savePermission{want}}
 	}
 	differs := func(field string, same bool) {
 		if !same {
@@ -67,8 +56,8 @@ func planPermission(want Permission, have *Permission) *PermissionChange {
 		return nil
 	}
 	change.Action = Updated
-	change.Permission.ID, change.Permission.Groups = have.ID, groups
-	return &change
+	want.ID, want.Groups = have.ID, groups
+	return &step{Change: change, write: savePermission{want}}
 }
 
 func sameSet(a, b []string) bool {
