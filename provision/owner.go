@@ -138,7 +138,7 @@ func (d Desired) checkOwnership(o Observed) error {
 // another tenant's names are not this tenant's business.
 func (d Desired) refuseOwned(o Observed) error {
 	text := "account %q belongs to another Secret: one account, one Secret"
-	if token := find(o.Tokens, d.Token); token != nil {
+	if token := find(o.Tokens, d.Token); token != nil && !d.Owner.made(*token) {
 		text += "; that Secret has the same token: if this one is a copy, take the label off it"
 	} else {
 		text += "; if this Secret replaces it, name its owner with --adopt-from, or adoptFrom in the policy's rule"

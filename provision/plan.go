@@ -85,7 +85,7 @@ func makePlan(want Desired, have Observed, now time.Time) ([]step, error) {
 	}
 	p.planSupersede(older)
 	if have.adopted {
-		p.add(step{write: confirmOwner{want.Owner, want.byToken()}})
+		p.add(p.confirmOwner())
 	}
 	p.planFormer()
 	return p.steps, nil
@@ -97,6 +97,10 @@ func lastWrite(steps []step) int {
 		last--
 	}
 	return last
+}
+
+func (p *planner) confirmOwner() step {
+	return step{write: confirmOwner{p.want.Owner, p.want.Username}}
 }
 
 // check finds the reasons not to do anything.

@@ -96,7 +96,7 @@ func (p *planner) repairToken(is Token, fields *TokenFields) (names []string) {
 
 // olderTokens are the account's other tokens that are ended, by id.
 type olderTokens struct {
-	until   time.Time
+	in      time.Duration // until those expire
 	expire  []string
 	drop    []string
 	foreign []string // of other Secrets: the account is not theirs any more
@@ -108,11 +108,7 @@ func (o olderTokens) any() bool { return len(o.expire)+len(o.drop)+len(o.foreign
 // sortOlder decides which tokens are ended: those that came from the same
 // Secret before, those of other Secrets, and with exclusive all the rest.
 func (p *planner) sortOlder() olderTokens {
-	grace := p.want.Grace
-	if p.have.revived { // the account was out of service: nobody depends on an older token
-		grace = 0
-	}
-	older := olderTokens{until: p.now.Add(grace)}
+	older := olderTokens{in: p.want.Grace}
 	self := p.have.User != nil && p.have.isSelf(*p.have.User)
 	others, another := 0, false
 	for _, token := range p.have.Tokens {
@@ -126,9 +122,9 @@ func (p *planner) sortOlder() olderTokens {
 		case !ours && !p.want.Rule.Exclusive:
 			others++
 			continue
-		case grace == 0, p.isExpired(token):
+		case p.want.Grace == 0, p.isExpired(token):
 			older.drop = append(older.drop, token.ID)
-		case token.Expires.IsZero(), token.Expires.After(older.until.Add(clockSlack)):
+		case token.Expires.IsZero(), token.Expires.After(p.now.Add(older.in + clockSlack)):
 			older.expire = append(older.expire, token.ID)
 		default:
 			continue
@@ -145,11 +141,14 @@ func (p *planner) sortOlder() olderTokens {
 // planSupersede ends the older tokens.
 func (p *planner) planSupersede(older olderTokens) {
 	login := p.want.byToken()
-	in := " in " + readable(older.until.Sub(p.now))
+	in := " in " + readable(older.in)
 	p.endTokens(older.expire, false, count(nil, len(older.expire), "superseded token expires"+in, "superseded tokens expire"+in),
-		func(ids []string) write { return expireTokens{login, ids, older.until} })
+		func(ids []string) write { return expireTokens{login, ids, older.in} })
 	drop := func(ids []string) write { return deleteTokens{login, ids} }
 	p.endTokens(older.drop, false, count(nil, len(older.drop), "superseded token deleted", "superseded tokens deleted"), drop)
+	if len(older.foreign) > 0 { // unless the account is theirs again
+		p.add(p.confirmOwner())
+	}
 	// Looked at again: nobody else's token may open the account at the end.
 	p.endTokens(older.foreign, true, count(nil, len(older.foreign), "token of another Secret deleted", "tokens of other Secrets deleted"), drop)
 	if len(older.notes) > 0 {

@@ -73,8 +73,8 @@ func (r *run) provisionVersion(ctx context.Context) error {
 		return err
 	}
 	err = r.reconcile(ctx, r.want)
-	if !r.wrote {
-		return err
+	if err == nil && !r.wrote {
+		return nil
 	}
 	// What went wrong counts only if it was about the Secret as it is now.
 	if current := r.current(ctx); err == nil || errors.Is(current, errSecretChanged) {

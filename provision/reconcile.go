@@ -40,6 +40,7 @@ type progress struct {
 	revived        bool // activated an account that was revoked
 	adopted        bool // took an account over
 	blankPassword  bool // the account's stored password is empty
+	lost           bool // an account that it wrote is another's now
 	passwordWrites int
 }
 
@@ -65,7 +66,7 @@ func (r *reconciler) reconcile(ctx context.Context, want Desired) error {
 		if err != nil {
 			return err
 		}
-		r.remember(have)
+		r.remember(want, have)
 		steps, err := makePlan(want, have, r.clock(have.Tokens))
 		if err != nil {
 			return r.doubt(ctx, err)
@@ -119,7 +120,7 @@ func (r *reconciler) withGroup(ctx context.Context, want Desired, have Observed,
 
 // remember notes which account this is, and that somebody else has taken the
 // temporary password away.
-func (r *reconciler) remember(have Observed) {
+func (r *reconciler) remember(want Desired, have Observed) {
 	if r.warnPasswordKept && have.User != nil && !have.isSelf(*have.User) {
 		r.warnPasswordKept = false
 		r.log.Warn("the Secret has no password: if Nautobot has one for the account from before, it is left as it is")
@@ -127,6 +128,7 @@ func (r *reconciler) remember(have Observed) {
 	if have.User != nil {
 		r.userID = have.User.ID
 		r.opened = r.opened && have.User.FirstName == firstNameOpening
+		r.lost = r.wrote && !want.manages(*have.User)
 	}
 }
 
@@ -225,21 +227,21 @@ func (r *reconciler) doubt(ctx context.Context, err error) error {
 	return err
 }
 
-// clock is Nautobot's time, as far as it is known: a token's creation tells it.
+// clock is Nautobot's time, as far as it is known: the creation of a token tells
+// it, to the moment if this run created the token.
 func (r *reconciler) clock(tokens []Token) time.Time {
-	now := r.now().Add(r.ahead)
 	for _, token := range tokens {
-		if token.Created.After(now) {
-			now = token.Created
+		if token.Created.After(r.now().Add(r.ahead)) {
+			r.sawClock(token.Created)
 		}
 	}
-	return now
+	return r.now().Add(r.ahead)
 }
 
-// sawClock notes when Nautobot says it made a token a moment ago.
-func (r *reconciler) sawClock(created time.Time) {
-	if !created.IsZero() {
-		r.ahead = created.Sub(r.now())
+// sawClock notes Nautobot's time.
+func (r *reconciler) sawClock(now time.Time) {
+	if !now.IsZero() {
+		r.ahead = now.Sub(r.now())
 	}
 }
 
@@ -248,7 +250,7 @@ func (r *reconciler) sawClock(created time.Time) {
 func (r *reconciler) abandon(ctx context.Context, want Desired, cause error) error {
 	refusal, refused := errors.AsType[*Refusal](cause)
 	current := error(nil)
-	if r.opened || refused && r.revived {
+	if r.opened || r.lost || refused && r.revived {
 		current = r.current(ctx)
 	}
 	// If the Secret changed, the next run is on its way, and the account its.
@@ -261,18 +263,36 @@ func (r *reconciler) abandon(ctx context.Context, want Desired, cause error) err
 	return cause
 }
 
-// leave takes back what must not stay: a temporary password, and the activation
-// of an account that is refused.
+// leave takes back what must not stay.
 func (r *reconciler) leave(ctx context.Context, want Desired, refused bool) {
-	if r.opened {
+	warn := func(err error, what string) {
+		if err != nil {
+			r.log.Warn(what+" until the next run", "error", err.Error())
+		}
+	}
+	switch {
+	case r.lost:
+		warn(r.leaveToOthers(ctx, want), "what this run wrote stays in another Secret's account")
+	case r.opened:
+		warn(r.nautobot.ClearPassword(ctx, r.userID, want.Username, firstName), "the account keeps a temporary password")
+	}
+	if refused && r.revived && !r.lost {
+		warn(r.nautobot.UpdateUser(ctx, r.userID, UserFields{Active: new(false), FirstName: new(firstNameRevoked)}), "the account stays active")
+	}
+}
+
+// leaveToOthers removes token and password from an account that somebody else
+// took over meanwhile.
+func (r *reconciler) leaveToOthers(ctx context.Context, want Desired) error {
+	if r.nautobot.Authenticate(ctx, want.login()) == nil {
 		if err := r.nautobot.ClearPassword(ctx, r.userID, want.Username, firstName); err != nil {
-			r.log.Warn("the account keeps a temporary password until the next run", "error", err.Error())
+			return err
 		}
 	}
-	if refused && r.revived {
-		fields := UserFields{Active: new(false), FirstName: new(firstNameRevoked)}
-		if err := r.nautobot.UpdateUser(ctx, r.userID, fields); err != nil {
-			r.log.Warn("the account stays active", "error", err.Error())
-		}
+	tokens, err := r.nautobot.Tokens(ctx, want.byToken())
+	token := find(tokens, want.Token)
+	if err != nil || token == nil || token.Username != want.Username {
+		return nil // it is not there any more
 	}
+	return r.nautobot.DeleteTokens(ctx, want.byToken(), []string{token.ID})
 }

@@ -43,7 +43,7 @@ type (
 	expireTokens struct {
 		Login Login
 		IDs   []string
-		Until time.Time
+		In    time.Duration // from now, by Nautobot's clock
 	}
 	deleteTokens struct {
 		Login Login
@@ -51,11 +51,11 @@ type (
 	}
 	// verifyToken uses the token: it has to open the account, and to be its own.
 	verifyToken struct{ Login Login }
-	// confirmOwner looks once more whose the account is that was taken over:
-	// somebody else may have taken it over at the same moment.
+	// confirmOwner looks once more whose the account is: somebody else may have
+	// taken it over at the same moment.
 	confirmOwner struct {
-		Owner Owner
-		Login Login
+		Owner    Owner
+		Username string
 	}
 )
 
@@ -100,10 +100,8 @@ func (w updateUser) send(ctx context.Context, r *reconciler) error {
 	done := err == nil || errors.Is(err, ErrUncertain)
 	r.adopted = r.adopted || done && w.Adopts
 	r.revived = r.revived || done && w.Fields.Active != nil && *w.Fields.Active
-	if errors.Is(err, RejectedField("password")) && w.Fields.Password.Empty() {
-		// Some script left an empty password, which Nautobot takes in no write.
-		r.blankPassword = true
-	}
+	// Some script left an empty password, which Nautobot takes in no write.
+	r.blankPassword = errors.Is(err, RejectedField("password")) && w.Fields.Password.Empty()
 	return err
 }
 
@@ -137,7 +135,7 @@ func (w updateToken) send(ctx context.Context, r *reconciler) error {
 }
 
 func (w expireTokens) send(ctx context.Context, r *reconciler) error {
-	return r.nautobot.ExpireTokens(ctx, w.Login, w.IDs, w.Until)
+	return r.nautobot.ExpireTokens(ctx, w.Login, w.IDs, r.clock(nil).Add(w.In))
 }
 
 func (w deleteTokens) send(ctx context.Context, r *reconciler) error {
@@ -160,19 +158,11 @@ func (w confirmOwner) send(ctx context.Context, r *reconciler) error {
 	if err != nil {
 		return err
 	}
-	if slices.ContainsFunc(owned, func(u User) bool { return u.Username == w.Login.Username }) {
+	if slices.ContainsFunc(owned, func(u User) bool { return u.Username == w.Username }) {
 		return nil
 	}
-	tokens, err := r.nautobot.Tokens(ctx, w.Login)
-	if err != nil {
-		return err
-	}
-	if token := find(tokens, w.Login.Token); token != nil {
-		if err := r.nautobot.DeleteTokens(ctx, w.Login, []string{token.ID}); err != nil {
-			return err
-		}
-	}
-	return refuse("account %q was taken over for another Secret at the same time: this Secret's token was deleted again", w.Login.Username)
+	r.lost = true
+	return refuse("account %q was taken over for another Secret at the same time", w.Username)
 }
 
 // verdict is what to do after a write that did not succeed.
