@@ -95,7 +95,7 @@ func (r *run) observeUsers(ctx context.Context, want Wanted, have *State) error 
 		}
 	}
 	if have.User == nil {
-		if have.User, err = r.nautobot.User(ctx, want.Username); err != nil || have.User == nil {
+		if have.User, _, err = r.nautobot.FindUser(ctx, want.Username); err != nil || have.User == nil {
 			return err
 		}
 	}
