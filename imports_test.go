@@ -24,8 +24,9 @@ func mayImport(folder, path string) bool {
 	case strings.HasPrefix(path, "github.com/nautobot/go-nautobot/"):
 		return folder == "nautobot"
 	case strings.HasPrefix(path, "k8s.io/"), strings.HasPrefix(path, "sigs.k8s.io/"):
-		return folder == "kube" || folder == "." && path == "k8s.io/apimachinery/pkg/util/validation"
-	case folder == "provision", folder == "nautobot/nautobottest":
+		return folder == "kube" || folder == "." && path == "k8s.io/apimachinery/pkg/util/validation" ||
+			folder == "nautobot" && path == "k8s.io/apimachinery/pkg/util/wait"
+	case folder == "provision", folder == "nautobot/nautobottest", folder == "kube/kubetest":
 		return standard
 	case folder == "nautobot", folder == "kube":
 		return !ours || path == module+"/provision"

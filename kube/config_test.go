@@ -2,6 +2,7 @@ package kube
 
 import (
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,8 +15,8 @@ import (
 )
 
 func TestConnectFindsTheCluster(t *testing.T) {
-	server := newAPIServer(t, nil)
-	one, two := server.kubeconfig(t, "one"), server.kubeconfig(t, "two")
+	server := newServer(t)
+	one, two := write(t, server.Kubeconfig("one")), write(t, server.Kubeconfig("two"))
 	missing := filepath.Join(t.TempDir(), "missing")
 	tests := map[string]struct {
 		flag, variable, home string // kubeconfig files
@@ -59,16 +60,17 @@ func TestConnectFindsTheCluster(t *testing.T) {
 			}
 		})
 	}
-	if len(server.requests) > 0 {
-		t.Errorf("connecting sent %q, want no request", server.requests)
+	if requests := server.Requests(); len(requests) > 0 {
+		t.Errorf("connecting sent %q, want no request", requests)
 	}
 }
 
 // The standard error of a Job is for our log and for nothing that client-go
 // has to say.
 func TestClientGoIsQuiet(t *testing.T) {
-	server := newAPIServer(t, map[string]answer{"GET " + secretPath: status(500, "InternalError", "trouble")})
-	file := server.kubeconfig(t, "one")
+	server := newServer(t)
+	server.RefuseAll(http.StatusForbidden)
+	file := write(t, server.Kubeconfig("one"))
 	nowhere(t)
 	got := stderrOf(t, func() {
 		_, _ = Connect("", "", "")
@@ -88,7 +90,7 @@ func TestClientGoIsQuiet(t *testing.T) {
 		t.Errorf("standard error has %q, want nothing", got)
 	}
 	want := []string{"GET " + secretPath, "GET /api/v1/namespaces/openstack/secrets/missing", "POST /api/v1/namespaces/openstack/events"}
-	if diff := cmp.Diff(want, server.requests); diff != "" {
+	if diff := cmp.Diff(want, server.Requests()); diff != "" {
 		t.Errorf("requests (-want +got):\n%s", diff)
 	}
 }

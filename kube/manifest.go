@@ -57,7 +57,7 @@ func ReadManifest(from io.Reader, namespace string) (Manifest, error) {
 	if secret.Namespace == "" {
 		secret.Namespace = corev1.NamespaceDefault
 	}
-	return Manifest{hide(secret)}, nil
+	return Manifest{toSecret(secret)}, nil
 }
 
 // strictly decodes a Secret as it stands there: a text that is not quoted and

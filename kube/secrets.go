@@ -31,7 +31,7 @@ func (c *Client) Secret(ctx context.Context, namespace, name string) (provision.
 	case secret.Name != name || secret.Namespace != namespace:
 		return provision.Secret{}, fmt.Errorf("read Secret %s/%s: what answered is no Kubernetes API server", namespace, name)
 	}
-	return hide(secret), nil
+	return toSecret(secret), nil
 }
 
 // SuperuserToken reads the token with which Nautobot is administered, from
@@ -64,9 +64,9 @@ func (s source) Secret(ctx context.Context) (provision.Secret, error) {
 	return s.client.Secret(ctx, s.namespace, s.name)
 }
 
-// hide takes what provisioning needs of a Secret; its values cannot be
+// toSecret takes what provisioning needs of a Secret; its values cannot be
 // printed from then on.
-func hide(secret corev1.Secret) provision.Secret {
+func toSecret(secret corev1.Secret) provision.Secret {
 	data := map[string]provision.Sensitive{}
 	for key, value := range secret.Data {
 		data[key] = provision.Hide(string(value))

@@ -3,100 +3,97 @@ package kube
 import (
 	"encoding/base64"
 	"errors"
+	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/rackerlabs/understack/go/nautobot-token/kube/kubetest"
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
 
-const secretPath = "/api/v1/namespaces/openstack/secrets/nautobot-token"
+const (
+	secretName = "openstack/nautobot-token"
+	secretPath = "/api/v1/namespaces/openstack/secrets/nautobot-token" //nolint:gosec // G101: a path
+)
 
 func encoded(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
 
 func TestSecretIsReadByName(t *testing.T) {
-	server := newAPIServer(t, map[string]answer{"GET " + secretPath: {status: 200, body: `{
-		"kind": "Secret", "apiVersion": "v1", "type": "Opaque", "immutable": true,
-		"metadata": {
-			"name": "nautobot-token", "namespace": "openstack", "uid": "u-1", "resourceVersion": "42",
-			"labels": {"token/type": "nautobot"}, "annotations": {"a": "b"}, "managedFields": [{"manager": "eso"}]
-		},
-		"data": {"username": "` + encoded("svc") + `", "password": "` + encoded(canary) + `", "binary": "` + encoded("\xff\x00\n") + `", "empty": ""}
-	}`}})
-	client := server.client(t)
-	for name, source := range map[string]provision.Source{
-		"Source": client.Source("openstack", "nautobot-token"),
-	} {
-		got, err := source.Secret(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		want := provision.Secret{
-			Namespace: "openstack", Name: "nautobot-token", UID: "u-1", ResourceVersion: "42",
-			Labels: map[string]string{"token/type": "nautobot"},
-		}
-		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(provision.Secret{}, "Data")); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", name, diff)
-		}
-		values := map[string]string{"username": "svc", "password": canary, "binary": "\xff\x00\n", "empty": ""}
-		if diff := cmp.Diff(values, revealed(got)); diff != "" {
-			t.Errorf("values (-want +got):\n%s", diff)
-		}
+	server := newServer(t)
+	values := map[string]string{"username": "svc", "password": canary, "binary": "\xff\x00\n", "empty": ""}
+	server.Put(secretName, values)
+	server.Annotate(secretName, "a", "b")
+	var agent string
+	server.Intercept(func(r *http.Request, _ int) http.Handler {
+		agent = r.UserAgent()
+		return nil
+	})
+	got, err := connect(t, server).Source("openstack", "nautobot-token").Secret(t.Context())
+	if err != nil {
+		t.Fatal(err)
 	}
-	if want := []string{"GET " + secretPath}; !cmp.Equal(want, server.requests) {
-		t.Errorf("requests are %q, want %q", server.requests, want)
+	want := provision.Secret{
+		Namespace: "openstack", Name: "nautobot-token", UID: "00000000-0000-4000-8000-000000000002", ResourceVersion: "3",
+		Labels: map[string]string{"token/type": "nautobot"},
 	}
-	if want := []string{"nautobot-token/test"}; !cmp.Equal(want, server.agents) {
-		t.Errorf("user agents are %q, want %q", server.agents, want)
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(provision.Secret{}, "Data")); diff != "" {
+		t.Errorf("Secret (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(values, revealed(got)); diff != "" {
+		t.Errorf("values (-want +got):\n%s", diff)
+	}
+	if want := []string{"GET " + secretPath}; !cmp.Equal(want, server.Requests()) {
+		t.Errorf("requests are %q, want %q", server.Requests(), want)
+	}
+	if agent != "nautobot-token/test" {
+		t.Errorf("the user agent is %q", agent)
 	}
 }
 
 // A Source asks anew each time, or a change during a run would go unseen.
 func TestSourceReadsAnew(t *testing.T) {
-	server := newAPIServer(t, map[string]answer{})
-	source := server.client(t).Source("openstack", "nautobot-token")
-	for _, version := range []string{"1", "2"} {
-		server.answers["GET "+secretPath] = answer{status: 200, body: `{"kind":"Secret","apiVersion":"v1","metadata":{"namespace":"openstack","name":"nautobot-token","resourceVersion":"` + version + `"}}`}
+	server := newServer(t)
+	source := connect(t, server).Source("openstack", "nautobot-token")
+	for _, value := range []string{"1", "2"} {
+		server.Put(secretName, map[string]string{"value": value})
 		got, err := source.Secret(t.Context())
-		if err != nil || got.ResourceVersion != version {
-			t.Errorf("version %q, error %v, want %s", got.ResourceVersion, err, version)
+		if err != nil || got.Data["value"].Reveal() != value {
+			t.Errorf("error %v, or not the value of now, %s", err, value)
 		}
 	}
 }
 
 func TestSecretFails(t *testing.T) {
+	const read = "read Secret openstack/nautobot-token: "
 	tests := map[string]struct {
-		answer  answer
+		answer  http.Handler
 		want    string // part of the error
 		missing bool
 	}{
-		"it is not there": {
-			status(404, "NotFound", `secrets \"nautobot-token\" not found`),
-			"there is no Secret openstack/nautobot-token", true,
-		},
+		"it is not there": {kubetest.Refuse(404), "there is no Secret openstack/nautobot-token", true},
 		"RBAC forbids it": {
-			status(403, "Forbidden", `secrets \"nautobot-token\" is forbidden: User \"x\" cannot get resource`),
-			`read Secret openstack/nautobot-token: secrets "nautobot-token" is forbidden: User "x" cannot get resource; the service account needs a Role that allows to get it`, false,
+			kubetest.Refuse(403),
+			read + `secrets "nautobot-token" is forbidden: User "system:serviceaccount:nautobot-token:nautobot-token" cannot get resource "secrets" in API group "" ` +
+				`in the namespace "openstack"; the service account needs a Role that allows to get it`, false,
 		},
-		"the login is not accepted": {status(401, "Unauthorized", "Unauthorized"), "read Secret openstack/nautobot-token: Unauthorized", false},
-		"the API server has trouble": {
-			status(500, "InternalError", "etcdserver: request timed out"),
-			"read Secret openstack/nautobot-token: etcdserver: request timed out", false,
-		},
-		"a proxy answers 404 with HTML": {answer{404, "text/html", "<html>" + canary}, "", true},
-		"a proxy answers 502 with HTML": {answer{502, "text/html", "<html>\n</html>"}, "read Secret openstack/nautobot-token: ", false},
-		"a proxy answers 200 with HTML": {answer{200, "text/html", "<html>" + canary}, "read Secret openstack/nautobot-token: ", false},
-		"the answer ends too early":     {answer{200, "", `{"kind":"Secret","apiVersion":"v1","data":{"token":"` + canary}, "read Secret openstack/nautobot-token: ", false},
-		"a value is not base64":         {answer{200, "", `{"kind":"Secret","apiVersion":"v1","data":{"token":"` + canary + `-"}}`}, "read Secret openstack/nautobot-token: ", false},
-		"a value is a number":           {answer{200, "", `{"kind":"Secret","apiVersion":"v1","data":{"` + canary + `":5}}`}, "read Secret openstack/nautobot-token: ", false},
-		"the data is a string":          {answer{200, "", `{"kind":"Secret","apiVersion":"v1","data":"` + canary + `"}`}, "read Secret openstack/nautobot-token: ", false},
+		"the login is not accepted":     {kubetest.Refuse(401), read + "Unauthorized", false},
+		"the API server has trouble":    {kubetest.Refuse(500), read + "Internal error occurred: etcdserver: request timed out", false},
+		"a proxy answers 404 with HTML": {kubetest.Answer(404, "text/html", "<html>"+canary), "", true},
+		"a proxy answers 502 with HTML": {kubetest.Answer(502, "text/html", "<html>\n</html>"), read, false},
+		"a proxy answers 200 with HTML": {kubetest.Answer(200, "text/html", "<html>"+canary), read, false},
+		"the answer ends too early":     {kubetest.Answer(200, "application/json", `{"kind":"Secret","apiVersion":"v1","data":{"token":"`+canary), read, false},
+		"a value is not base64":         {kubetest.Answer(200, "application/json", `{"kind":"Secret","apiVersion":"v1","data":{"token":"`+canary+`-"}}`), read, false},
+		"a value is a number":           {kubetest.Answer(200, "application/json", `{"kind":"Secret","apiVersion":"v1","data":{"`+canary+`":5}}`), read, false},
+		"the data is a string":          {kubetest.Answer(200, "application/json", `{"kind":"Secret","apiVersion":"v1","data":"`+canary+`"}`), read, false},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			server := newAPIServer(t, map[string]answer{"GET " + secretPath: tc.answer})
-			secret, err := server.client(t).Secret(t.Context(), "openstack", "nautobot-token")
+			server := newServer(t)
+			server.Intercept(always(tc.answer))
+			secret, err := connect(t, server).Secret(t.Context(), "openstack", "nautobot-token")
 			if err == nil || !strings.Contains(err.Error(), tc.want) || secret.Data != nil {
 				t.Errorf("error is %v, data %v, want one with %q", err, secret.Data, tc.want)
 			}
@@ -129,15 +126,11 @@ func TestSuperuserToken(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			answers := map[string]answer{}
+			server := newServer(t)
 			if tc.data != nil {
-				var pairs []string
-				for key, value := range tc.data {
-					pairs = append(pairs, `"`+key+`":"`+encoded(value)+`"`)
-				}
-				answers["GET "+secretPath] = answer{status: 200, body: `{"kind":"Secret","apiVersion":"v1","metadata":{"namespace":"openstack","name":"nautobot-token"},"data":{` + strings.Join(pairs, ",") + `}}`}
+				server.Put(secretName, tc.data)
 			}
-			got, err := newAPIServer(t, answers).client(t).SuperuserToken(t.Context(), "openstack", "nautobot-token", tc.keys)
+			got, err := connect(t, server).SuperuserToken(t.Context(), "openstack", "nautobot-token", tc.keys)
 			if got.Reveal() != tc.want {
 				t.Error("got another token")
 			}

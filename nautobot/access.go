@@ -18,7 +18,7 @@ type group struct {
 
 func (g *group) valid() bool { return g.ID != 0 && g.Name+g.Display != "" }
 
-func groups(read []group) []provision.Group {
+func toGroups(read []group) []provision.Group {
 	var known []provision.Group
 	for _, g := range read {
 		if g.Name == "" {
@@ -125,7 +125,7 @@ func (c *Client) Permission(ctx context.Context, name string) (*provision.Permis
 		constraints, _ := p.Constraints.(map[string]any)
 		return &provision.Permission{
 			ID: p.ID, Name: p.Name, Enabled: *p.Enabled, ObjectTypes: p.ObjectTypes,
-			Actions: p.Actions, Constraints: constraints, Groups: groups(p.Groups),
+			Actions: p.Actions, Constraints: constraints, Groups: toGroups(p.Groups),
 		}, nil
 	}
 	return nil, nil

@@ -121,12 +121,12 @@ func do[T any](ctx context.Context, c *Client, call call, send func(context.Cont
 	pause := c.pause
 	var before error
 	for {
-		value, err := try[T](ctx, c, call, send)
+		value, err := once[T](ctx, c, call, send)
 		if err != nil && before != nil && ctx.Err() != nil {
 			return value, fmt.Errorf("gave up waiting: %w", before) // why says more than that the time is over
 		}
 		var failed *Error
-		if err == nil || call.write || !errors.As(err, &failed) || !failed.passing() {
+		if err == nil || call.write || !errors.As(err, &failed) || !failed.temporary() {
 			return value, err
 		}
 		before = err
@@ -142,9 +142,9 @@ func do[T any](ctx context.Context, c *Client, call call, send func(context.Cont
 	}
 }
 
-// try sends the request once. A signal does not break it off: the context is
+// once sends the request once. A signal does not break it off: the context is
 // looked at before it, and only its deadline holds during it.
-func try[T any](ctx context.Context, c *Client, call call, send func(context.Context) (*http.Response, error)) (T, error) {
+func once[T any](ctx context.Context, c *Client, call call, send func(context.Context) (*http.Response, error)) (T, error) {
 	var value T
 	if err := ctx.Err(); err != nil {
 		return value, fmt.Errorf("%s: %w", call.operation, context.Cause(ctx))
@@ -158,7 +158,7 @@ func try[T any](ctx context.Context, c *Client, call call, send func(context.Con
 
 	start := time.Now()
 	resp, err := send(c.context(sending, call))
-	failed := c.judge(call, resp, err)
+	failed := c.classify(call, resp, err)
 	if failed == nil && decode(resp, &value) != nil {
 		failed = c.unreadable(call, resp)
 	}
@@ -173,9 +173,9 @@ func try[T any](ctx context.Context, c *Client, call call, send func(context.Con
 	return value, nil
 }
 
-// judge tells an answer from the lack of one. go-nautobot also reports an
+// classify tells an answer from the lack of one. go-nautobot also reports an
 // answer that its own models cannot read; that is for decoding to find out.
-func (c *Client) judge(call call, resp *http.Response, err error) *Error {
+func (c *Client) classify(call call, resp *http.Response, err error) *Error {
 	failed := &Error{Operation: call.operation, write: call.write}
 	var arrived *nb.GenericOpenAPIError // the body came whole; model or status was not liked
 	if resp == nil || err != nil && !errors.As(err, &arrived) {
@@ -187,7 +187,7 @@ func (c *Client) judge(call call, resp *http.Response, err error) *Error {
 		return nil
 	}
 	failed.Status = resp.StatusCode
-	failed.fill(resp.Body)
+	failed.readBody(resp.Body)
 	failed.Reason = clean(failed.Reason, c.secrets(call))
 	superuser := call.login.Password.Empty() && call.login.Token.Empty()
 	switch {

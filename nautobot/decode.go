@@ -1,8 +1,10 @@
 package nautobot
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 )
@@ -58,4 +60,30 @@ func allValid[T any](items []T) bool {
 		}
 	}
 	return true
+}
+
+const (
+	largestPage = 1000 // Nautobot's default for MAX_PAGE_SIZE
+	maxObjects  = 100 * largestPage
+)
+
+// all reads every page of a list. Pages are asked for by offset: the links in
+// the answers follow whatever host a request claims to be for.
+func all[T any](ctx context.Context, c *Client, call call, send func(ctx context.Context, offset int32) (*http.Response, error)) ([]T, error) {
+	var items []T
+	for {
+		found, err := do[page[T]](ctx, c, call, func(ctx context.Context) (*http.Response, error) {
+			return send(ctx, int32(len(items))) //nolint:gosec // G115: less than maxObjects
+		})
+		if err != nil {
+			return nil, err
+		}
+		items = append(items, found.Results...)
+		switch {
+		case len(items) >= *found.Count:
+			return items, nil
+		case len(found.Results) == 0, len(items) >= maxObjects:
+			return nil, fmt.Errorf("%s: Nautobot lists %d of %d objects", call.operation, len(items), *found.Count)
+		}
+	}
 }

@@ -67,8 +67,8 @@ func (e *Error) Is(target error) bool {
 	return e.kind != nil && e.kind == target
 }
 
-// passing tells whether the same read may succeed a little later.
-func (e *Error) passing() bool {
+// temporary tells whether the same read may succeed a little later.
+func (e *Error) temporary() bool {
 	var certificate *tls.CertificateVerificationError
 	return e.Status == 0 && !errors.As(e.cause, &certificate) && !errors.Is(e.cause, http.ErrSchemeMismatch) ||
 		e.Status >= 500 || e.Status == http.StatusTooManyRequests
@@ -81,10 +81,10 @@ var tokenErrors = map[string]error{
 	"User inactive": provision.ErrUserInactive,
 }
 
-// fill reads what Nautobot says of a request that it did not carry out:
+// readBody reads what Nautobot says of a request that it did not carry out:
 // {"detail": text}, {field: [text, ...]}, or a list of the latter. Nothing else
 // of a body is taken: the "error" of a 500 can quote a token.
-func (e *Error) fill(body io.Reader) {
+func (e *Error) readBody(body io.Reader) {
 	var answer any
 	if json.NewDecoder(body).Decode(&answer) != nil || e.Status >= 500 {
 		return

@@ -172,7 +172,7 @@ func TestAnswersByKind(t *testing.T) {
 				cancel() // ends the waiting, not the request
 				return nautobottest.Answer(tc.status, tc.contentType, tc.body)
 			})
-			_, err = f.Client.User(ctx, account)
+			_, _, err = f.FindUser(ctx, account)
 			waited := ""
 			if tc.status >= 500 || tc.status == 429 {
 				waited = "gave up waiting: "

@@ -166,7 +166,7 @@ type operation struct {
 
 // operations are all that can send a request.
 var operations = []operation{
-	{"User", false, func(ctx context.Context, c *Client) error { _, err := c.User(ctx, account); return err }},
+	{"FindUser", false, func(ctx context.Context, c *Client) error { _, _, err := c.FindUser(ctx, account); return err }},
 	{"OwnedUsers", false, func(ctx context.Context, c *Client) error { _, err := c.OwnedUsers(ctx, "ns/name"); return err }},
 	{"Authenticate by password", false, func(ctx context.Context, c *Client) error { return c.Authenticate(ctx, byPassword) }},
 	{"Authenticate by token", false, func(ctx context.Context, c *Client) error { return c.Authenticate(ctx, byToken) }},

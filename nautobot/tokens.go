@@ -12,11 +12,6 @@ import (
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
 
-const (
-	largestPage = 1000 // Nautobot's default for MAX_PAGE_SIZE
-	maxTokens   = 100 * largestPage
-)
-
 type token struct {
 	ID           string
 	Key          string
@@ -29,10 +24,10 @@ type token struct {
 
 func (t *token) valid() bool { return t.ID != "" && t.Key != "" && t.WriteEnabled != nil }
 
-func (t *token) domain() provision.Token {
+func toToken(t token) provision.Token {
 	known := provision.Token{
 		ID: t.ID, Key: provision.Hide(t.Key), Username: owner(t.Display),
-		Description: t.Description, Writable: *t.WriteEnabled, Created: t.Created,
+		Description: t.Description, Created: t.Created, Writable: *t.WriteEnabled,
 	}
 	if t.Expires != nil {
 		known.Expires = *t.Expires
@@ -85,28 +80,20 @@ func (c *Client) Authenticate(ctx context.Context, login provision.Login) error 
 
 // Tokens lists the account's tokens, those that it may see.
 func (c *Client) Tokens(ctx context.Context, login provision.Login) ([]provision.Token, error) {
+	found, err := all[token](ctx, c, as(login, "list tokens"), func(ctx context.Context, offset int32) (*http.Response, error) {
+		// Never by key: a filter stands in the URL, and URLs are logged.
+		request := c.api.UsersTokensList(ctx).Limit(largestPage)
+		if offset > 0 {
+			request = request.Offset(offset)
+		}
+		_, resp, err := request.Execute()
+		return resp, err
+	})
 	var tokens []provision.Token
-	call := as(login, "list tokens")
-	for {
-		found, err := do[page[token]](ctx, c, call, func(ctx context.Context) (*http.Response, error) {
-			// Never by key: a filter stands in the URL, and URLs are logged.
-			request := c.api.UsersTokensList(ctx).Limit(largestPage)
-			if len(tokens) > 0 {
-				request = request.Offset(int32(len(tokens))) //nolint:gosec // G115: at most maxTokens
-			}
-			_, resp, err := request.Execute()
-			return resp, err
-		})
-		if err != nil {
-			return nil, err
-		}
-		for _, t := range found.Results {
-			tokens = append(tokens, t.domain())
-		}
-		if len(found.Results) == 0 || len(tokens) >= *found.Count || len(tokens) >= maxTokens {
-			return tokens, nil
-		}
+	for _, t := range found {
+		tokens = append(tokens, toToken(t))
 	}
+	return tokens, err
 }
 
 // CreateToken makes a token of the account, with the key that fields give.
@@ -122,7 +109,7 @@ func (c *Client) CreateToken(ctx context.Context, login provision.Login, fields 
 	if err != nil {
 		return provision.Token{}, err
 	}
-	return made.domain(), nil
+	return toToken(made), nil
 }
 
 // UpdateToken writes the fields that are set and no other. The key is not

@@ -24,8 +24,8 @@ func TestTokensAreReadByPasswordAndByToken(t *testing.T) {
 		first := f.AddToken(account, nautobottest.Token{Key: key, Description: "nautobot-token: ns/name"})
 		second := f.AddToken(account, nautobottest.Token{Key: otherKey, ReadOnly: true, Expires: later})
 		want := []provision.Token{
-			{ID: first.ID, Key: provision.Hide(key), Username: account, Description: "nautobot-token: ns/name", Writable: true},
-			{ID: second.ID, Key: provision.Hide(otherKey), Username: account, Expires: later},
+			{ID: first.ID, Key: provision.Hide(key), Username: account, Description: "nautobot-token: ns/name", Created: first.Created.Truncate(time.Microsecond), Writable: true},
+			{ID: second.ID, Key: provision.Hide(otherKey), Username: account, Created: second.Created.Truncate(time.Microsecond), Expires: later},
 		}
 		for scheme, login := range map[string]provision.Login{"Basic": byPassword, "Token": byToken} {
 			f.ResetRequests()
@@ -94,16 +94,33 @@ func TestPagesAreNeverFollowedByLink(t *testing.T) {
 	}
 }
 
-func TestTokensEndWithAServerThatNeverRunsOut(t *testing.T) {
-	var requests atomic.Int32
-	client := stub(t, func(w http.ResponseWriter, _ *http.Request) {
-		requests.Add(1)
-		one := `{"id":"` + someID + `","key":"` + key + `","write_enabled":true}`
-		_, _ = fmt.Fprintf(w, `{"count":2000000000,"results":[%s%s]}`, one, strings.Repeat(","+one, largestPage-1))
-	})
-	tokens, err := client.Tokens(t.Context(), byPassword)
-	if n := int(requests.Load()); err != nil || len(tokens) != maxTokens || n != maxTokens/largestPage {
-		t.Errorf("%d tokens in %d requests, error %v, want %d in %d", len(tokens), n, err, maxTokens, maxTokens/largestPage)
+// A part of a list must not be taken for all of it.
+func TestListsThatDoNotEndAreErrors(t *testing.T) {
+	one := `{"id":"` + someID + `","key":"` + key + `","write_enabled":true}`
+	tests := map[string]struct {
+		body     string
+		requests int
+		text     string
+	}{
+		"more objects than any account has": {
+			`{"count":2000000000,"results":[` + one + strings.Repeat(","+one, largestPage-1) + `]}`, maxObjects / largestPage,
+			"list tokens: Nautobot lists 100000 of 2000000000 objects",
+		},
+		"fewer objects than the count says": {`{"count":3,"results":[]}`, 1, "list tokens: Nautobot lists 0 of 3 objects"},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			var requests atomic.Int32
+			client := stub(t, func(w http.ResponseWriter, r *http.Request) {
+				requests.Add(1)
+				say("application/json", tc.body)(w, r)
+			})
+			tokens, err := client.Tokens(t.Context(), byPassword)
+			if n := int(requests.Load()); len(tokens) != 0 || n != tc.requests {
+				t.Errorf("%d tokens in %d requests, want none in %d", len(tokens), n, tc.requests)
+			}
+			checkError(t, err, tc.text)
+		})
 	}
 }
 
@@ -215,7 +232,8 @@ func TestCreateToken(t *testing.T) {
 			t.Fatalf("stored (-want +got):\n%s", diff)
 		}
 		returned := provision.Token{
-			ID: stored[0].ID, Key: provision.Hide(key), Username: account, Description: "nautobot-token: ns/name", Writable: true,
+			ID: stored[0].ID, Key: provision.Hide(key), Username: account, Description: "nautobot-token: ns/name",
+			Created: stored[0].Created.Truncate(time.Microsecond), Writable: true,
 		}
 		if diff := cmp.Diff(returned, made); diff != "" {
 			t.Errorf("CreateToken (-want +got):\n%s", diff)

@@ -76,7 +76,7 @@ func TestUntrustedServerIsNotWaitedFor(t *testing.T) {
 	defer secure.Close()
 	client := newClient(t, secure.URL, fake.Token)
 	client.pause = forever
-	if _, err := client.User(t.Context(), account); err == nil {
+	if _, _, err := client.FindUser(t.Context(), account); err == nil {
 		t.Error("no error")
 	}
 	if n := len(fake.Requests()); n != 0 {
@@ -92,7 +92,7 @@ func TestNautobotBelowAPath(t *testing.T) {
 			say("application/json", `{"count":0,"results":[]}`)(w, r)
 		})
 		client = newClient(t, client.base+path, "canary-superuser")
-		if _, err := client.User(t.Context(), account); err != nil {
+		if _, _, err := client.FindUser(t.Context(), account); err != nil {
 			t.Error(err)
 		}
 		if err := client.Authenticate(t.Context(), byPassword); err != nil {
@@ -109,7 +109,7 @@ func TestNautobotBelowAPath(t *testing.T) {
 // What the requests look like: the access log of Nautobot holds nothing but this.
 func TestRequestLines(t *testing.T) {
 	want := map[string]string{
-		"User":                     "GET /api/users/users/?depth=1&exclude_m2m=false&username=svc-openstack Token",
+		"FindUser":                 "GET /api/users/users/?depth=1&exclude_m2m=false&limit=1000&username__ie=svc-openstack Token",
 		"OwnedUsers":               "GET /api/users/users/?depth=1&exclude_m2m=false&last_name=ns%2Fname&limit=1000 Token",
 		"ClearPassword":            "PUT /api/users/users/" + someID + "/?exclude_m2m=false Token",
 		"Authenticate by password": "OPTIONS /api/users/tokens/? Basic",

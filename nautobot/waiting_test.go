@@ -36,7 +36,7 @@ func TestReadsAreRepeatedUntilNautobotIsThere(t *testing.T) {
 				}
 				return nautobottest.None()
 			})
-			user, err := f.Client.User(t.Context(), account)
+			user, _, err := f.FindUser(t.Context(), account)
 			if err != nil || user == nil {
 				t.Errorf("User = %v, %v, want the account", user, err)
 			}
@@ -80,7 +80,7 @@ func TestRefusalsAreNotRepeated(t *testing.T) {
 		f.Intercept(func(nautobottest.Request, int) nautobottest.Fault {
 			return nautobottest.Answer(status, "application/json", `{"detail":"no"}`)
 		})
-		if _, err := f.Client.User(t.Context(), account); err == nil {
+		if _, _, err := f.FindUser(t.Context(), account); err == nil {
 			t.Errorf("%d: no error", status)
 		}
 		if n := len(f.Requests()); n != 1 {
@@ -221,6 +221,6 @@ func TestSignalEndsTheWaiting(t *testing.T) {
 		cancel(errSignal)
 		return nautobottest.Answer(503, "text/html", "<html>")
 	})
-	_, err := f.Client.User(ctx, account)
+	_, _, err := f.FindUser(ctx, account)
 	checkError(t, err, "gave up waiting: find user: Nautobot answered 503")
 }
