@@ -31,7 +31,7 @@ func mayImport(folder, path string) bool {
 	case strings.HasPrefix(path, "k8s.io/"), strings.HasPrefix(path, "sigs.k8s.io/"):
 		return folder == "kube" || folder == "cmd" && path == "k8s.io/apimachinery/pkg/util/validation" ||
 			folder == "nautobot" && path == "k8s.io/apimachinery/pkg/util/wait"
-	case folder == "provision", folder == "nautobot/nautobottest", folder == "kube/kubetest":
+	case folder == "provision", folder == "nautobot/nautobottest", folder == "kube/kubetest", folder == "provision/provisiontest":
 		return standard
 	case folder == "nautobot", folder == "kube":
 		return !inside || ours == "provision" // not each other

@@ -5,9 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
+
+	"github.com/spf13/cobra"
 
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
@@ -18,45 +22,99 @@ const (
 	exitFailed  = 1 // may work next time
 	exitUsage   = 2
 	exitRefused = 3 // cannot work before somebody changes something
-	exitPending = 4 // --dry-run --detailed-exitcode: there is something to do
+	exitPending = 4 // --dry-run --detailed-exitcode: changes are pending
 	exitSignal  = 128
 )
 
-// run is the program: everything it reads and writes comes in as an argument,
-// but for the environment.
-func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	root := newRootCommand()
-	root.SetArgs(args)
-	root.SetIn(stdin)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
-	command, err := root.ExecuteContextC(ctx)
-	var usage usageError
-	if errors.As(err, &usage) {
-		_, _ = fmt.Fprintf(stderr, "%s: %v\nSee '%s --help'.\n", root.Name(), err, command.CommandPath())
-	}
-	return exitCode(ctx, err)
+// usageError is a mistake in flags, arguments or environment.
+type usageError struct{ error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// codeError is what is left of errors that were told already.
+type codeError int
+
+func (e codeError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+// outcome collects how the objects of a run ended. Each is told as it ends: its
+// lines on standard output, its error in the log. Several goroutines may use it.
+type outcome struct {
+	printer          *printer
+	detailedExitcode bool
+
+	mu                       sync.Mutex
+	failed, refused, changed bool
 }
 
-// exitCode sorts what ended the program; all but usage errors were reported
-// where they came up.
-func exitCode(ctx context.Context, err error) int {
-	var refused *provision.Refusal
-	var usage usageError
-	var stopped stoppedError
+// add tells what was done, and the error that ended the work on the object.
+func (o *outcome) add(log *slog.Logger, object string, report provision.Report, err error) {
+	o.printer.print(object, report, err)
+	refusal, refused := errors.AsType[*provision.Refusal](err)
 	switch {
-	case err == nil:
-		return exitDone
-	case errors.Is(err, errPending):
-		return exitPending
-	case errors.As(err, &usage):
-		return exitUsage
-	case errors.As(context.Cause(ctx), &stopped):
-		return exitSignal + int(stopped.signal)
-	case errors.As(err, &refused):
-		return exitRefused
+	case refused && refusal.Owner != "": // not for the tenant's eyes
+		log.Error("refused", "error", err.Error(), "owner", refusal.Owner)
+	case refused:
+		log.Error("refused", "error", err.Error())
+	case err != nil:
+		log.Error("failed", "error", err.Error())
 	}
-	return exitFailed
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.refused = o.refused || refused
+	o.failed = o.failed || err != nil && !refused
+	o.changed = o.changed || report.Changed()
+}
+
+// err is the worst that was told: what may work next time counts more than
+// what cannot, or it would never be tried again.
+func (o *outcome) err() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case o.failed:
+		return codeError(exitFailed)
+	case o.refused:
+		return codeError(exitRefused)
+	case o.changed && o.detailedExitcode:
+		return codeError(exitPending)
+	}
+	return nil
+}
+
+// finish is where every run ends: it tells what was not told yet, and maps all
+// of it to the exit code.
+func finish(ctx context.Context, command *cobra.Command, stdout *checkedWriter, err error) int {
+	told, ok := errors.AsType[codeError](err)
+	code := int(told)
+	if err != nil && !ok { // ours, or cobra's about arguments
+		code = exitUsage
+		_, _ = fmt.Fprintf(command.ErrOrStderr(), "%s: %s\nSee '%s --help'.\n", command.Root().Name(), oneLine(err.Error()), command.CommandPath())
+	}
+	if stdout.err != nil {
+		_, _ = fmt.Fprintf(command.ErrOrStderr(), "%s: write to standard output: %s\n", command.Root().Name(), oneLine(stdout.err.Error()))
+		if code != exitUsage {
+			code = exitFailed
+		}
+	}
+	if stopped, ok := errors.AsType[stoppedError](context.Cause(ctx)); ok && (code == exitFailed || code == exitRefused) {
+		return exitSignal + int(stopped.signal)
+	}
+	return code
+}
+
+// checkedWriter remembers the first error of writing: not everybody who prints
+// looks at it.
+type checkedWriter struct {
+	to  io.Writer
+	err error
+}
+
+func (w *checkedWriter) Write(text []byte) (int, error) {
+	n, err := w.to.Write(text)
+	if w.err == nil {
+		w.err = err
+	}
+	return n, err
 }
 
 // stoppedError is the cause of a context that a signal ended.

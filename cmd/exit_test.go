@@ -61,10 +61,10 @@ func TestSignalIsTheCauseOfTheContext(t *testing.T) {
 		if !errors.As(context.Cause(ctx), &stopped) || stopped.signal != signal {
 			t.Errorf("%v: the cause is %v", signal, context.Cause(ctx))
 		}
-		if got, want := exitCode(ctx, errors.New("failed")), 128+int(signal); got != want {
+		if got, want := finish(ctx, newRootCommand(), &checkedWriter{}, codeError(exitFailed)), 128+int(signal); got != want {
 			t.Errorf("%v: exit code %d, want %d", signal, got, want)
 		}
-		if got := exitCode(ctx, nil); got != exitDone {
+		if got := finish(ctx, newRootCommand(), &checkedWriter{}, nil); got != exitDone {
 			t.Errorf("%v, after all was done: exit code %d, want %d", signal, got, exitDone)
 		}
 		stop()
@@ -94,7 +94,6 @@ func TestProcess(t *testing.T) {
 	if !strings.HasSuffix(stdout.String(), "token/openstack/nautobot-token    created\n") {
 		t.Errorf("standard output is %q", &stdout)
 	}
-	noSecret(t, w, "the arguments", strings.Join(program.Args, " "))
 
 	// Nautobot is away: the process says that it waits, and stops waiting.
 	w.nautobot.Intercept(func(nautobottest.Request, int) nautobottest.Fault {

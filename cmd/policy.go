@@ -1,188 +1,176 @@
 package cmd
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
+	"maps"
+	"reflect"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
-	"go.yaml.in/yaml/v3"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/rackerlabs/understack/go/nautobot-token/kube"
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
 
-const maxPolicy = 1 << 20 // bytes, as a ConfigMap
-
-// readPolicy reads a policy file. Every error says where it is: FILE:LINE and
-// the key.
-func readPolicy(file string) (provision.Policy, error) {
-	open, err := os.Open(file) //nolint:gosec // G304: the operator names the file
-	if err != nil {
-		return provision.Policy{}, err
-	}
-	defer func() { _ = open.Close() }()
-	text, err := io.ReadAll(io.LimitReader(open, maxPolicy+1))
-	if err != nil {
-		return provision.Policy{}, err
-	}
-	if len(text) > maxPolicy {
-		return provision.Policy{}, fmt.Errorf("%s is larger than %d bytes", file, maxPolicy)
-	}
-	policy, err := parsePolicy(text)
-	if err != nil {
-		return provision.Policy{}, fmt.Errorf("%s:%w", file, err)
-	}
-	policy.File = file
-	return policy, nil
+// policyFile is a policy as it is written. A tag says where a list may be
+// empty: elsewhere an empty one means either everything or nothing, depending
+// on who reads it.
+type policyFile struct {
+	ManagedGroup *string    `json:"managedGroup"`
+	Rules        []ruleFile `json:"rules"`
 }
 
-// parsePolicy takes YAML, strictly: no unknown keys, no anchors, one document.
-// Its errors begin with the number of the line.
-func parsePolicy(text []byte) (provision.Policy, error) {
-	var policy provision.Policy
-	decoder := yaml.NewDecoder(strings.NewReader(string(text)))
-	var document yaml.Node
-	if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
-		return policy, at(1, "", errors.New("the file is empty; want rules:"))
-	} else if err != nil {
-		return policy, yamlError(err)
-	}
-	var second yaml.Node
-	if err := decoder.Decode(&second); err == nil {
-		return policy, at(second.Line, "", errors.New("want one YAML document"))
-	} else if !errors.Is(err, io.EOF) {
-		return policy, yamlError(err)
-	}
-	top, err := fields(document.Content[0], "managedGroup", "rules")
+type ruleFile struct {
+	Namespace string   `json:"namespace"`
+	Secrets   []string `json:"secrets"`
+	Usernames []string `json:"usernames"`
+	Groups    []string `json:"groups"`
+	Superuser bool     `json:"superuser"`
+	Adopt     bool     `json:"adopt"`
+	AdoptFrom []string `json:"adoptFrom" empty:"allowed"`
+	Exclusive bool     `json:"exclusive"`
+	Revoke    bool     `json:"revoke"`
+}
+
+// readPolicy reads a policy file. Its errors name all the mistakes by their
+// paths.
+func readPolicy(ctx context.Context, file string) (provision.Policy, error) {
+	text, err := readFile(ctx, file)
 	if err != nil {
-		return policy, err
+		return provision.Policy{}, err
+	}
+	policy, err := parsePolicy(text)
+	policy.File = file
+	return policy, err
+}
+
+// parsePolicy is strict: what it does not know, or what could be meant in two
+// ways, is a mistake.
+func parsePolicy(text []byte) (provision.Policy, error) {
+	document, err := kube.OnlyDocument(text)
+	if err != nil {
+		return provision.Policy{}, fmt.Errorf("want one policy in YAML: %w", err)
+	}
+	var content any
+	if err := json.Unmarshal(document, &content); err != nil {
+		return provision.Policy{}, errors.New("want one policy in YAML")
+	}
+	mistakes := mistakesIn("", content, reflect.TypeFor[policyFile](), false)
+	var file policyFile
+	if mistakes == nil {
+		err = json.Unmarshal(document, &file)
+	}
+	if err != nil {
+		return provision.Policy{}, errors.New("want one policy in YAML")
 	}
 
-	policy.ManagedGroup = provision.DefaultManagedGroup
-	if node := top["managedGroup"]; node != nil {
-		if err := scalar(node, "managedGroup", "!!str", &policy.ManagedGroup); err != nil {
-			return policy, err
-		}
-		if policy.ManagedGroup == "" || strings.TrimSpace(policy.ManagedGroup) != policy.ManagedGroup {
-			return policy, at(node.Line, "managedGroup", errors.New("want the name of a group"))
+	policy := provision.Policy{ManagedGroup: provision.DefaultManagedGroup}
+	if file.ManagedGroup != nil {
+		policy.ManagedGroup = *file.ManagedGroup
+		if err := checkManagedGroup(policy.ManagedGroup); err != nil {
+			mistakes = append(mistakes, "managedGroup: "+err.Error())
 		}
 	}
-	rules := top["rules"]
-	if rules == nil || rules.Kind != yaml.SequenceNode || len(rules.Content) == 0 || rules.Anchor != "" {
-		return policy, at(lineOf(rules, document.Content[0]), "rules", errors.New("want a list of rules: without any, every Secret is refused"))
+	if mistakes == nil && file.Rules == nil {
+		mistakes = append(mistakes, "rules: is required: without any, every Secret is refused")
 	}
-	for _, node := range rules.Content {
-		rule, err := parseRule(node)
-		if err != nil {
-			return policy, err
+	for i, r := range file.Rules {
+		rule := provision.Rule{
+			Namespace: r.Namespace, Secrets: r.Secrets, Usernames: r.Usernames, Groups: r.Groups,
+			Superuser: r.Superuser, Adopt: r.Adopt, AdoptFrom: r.AdoptFrom, Exclusive: r.Exclusive, Revoke: r.Revoke,
+		}
+		if rule.Secrets == nil {
+			rule.Secrets = []string{"*"}
+		}
+		if validation.IsDNS1123Label(rule.Namespace) != nil {
+			mistakes = append(mistakes, fmt.Sprintf("rules[%d].namespace: want the name of one namespace", i))
+		}
+		if key, err := rule.Validate(); err != nil {
+			mistakes = append(mistakes, fmt.Sprintf("rules[%d].%s: %v", i, key, err))
 		}
 		policy.Rules = append(policy.Rules, rule)
 	}
+	if mistakes != nil {
+		return provision.Policy{}, errors.New(strings.Join(mistakes, "; "))
+	}
 	return policy, nil
 }
 
-func parseRule(node *yaml.Node) (provision.Rule, error) {
-	rule := provision.Rule{Line: node.Line, Secrets: []string{"*"}}
-	keys, err := fields(node, "namespace", "secrets", "usernames", "groups", "superuser", "adopt", "exclusive")
-	if err != nil {
-		return rule, err
+const maxGroupName = 150 // characters that Nautobot stores
+
+func checkManagedGroup(name string) error {
+	switch {
+	case name == "" || strings.TrimSpace(name) != name || utf8.RuneCountInString(name) > maxGroupName:
+		return fmt.Errorf("want the name of a group: 1 to %d characters, without blanks around them", maxGroupName)
+	case strings.HasSuffix(name, "-provisioners"):
+		return errors.New("the name of a group of provisioners ends like that: its members could change themselves")
 	}
-	for _, err := range []error{
-		scalar(keys["namespace"], "namespace", "!!str", &rule.Namespace),
-		list(keys["secrets"], "secrets", &rule.Secrets),
-		list(keys["usernames"], "usernames", &rule.Usernames),
-		list(keys["groups"], "groups", &rule.Groups),
-		scalar(keys["superuser"], "superuser", "!!bool", &rule.Superuser),
-		scalar(keys["adopt"], "adopt", "!!bool", &rule.Adopt),
-		scalar(keys["exclusive"], "exclusive", "!!bool", &rule.Exclusive),
-	} {
-		if err != nil {
-			return rule, err
-		}
-	}
-	if problems := validation.IsDNS1123Label(rule.Namespace); problems != nil {
-		return rule, at(lineOf(keys["namespace"], node), "namespace", errors.New("want the name of one namespace"))
-	}
-	if key, err := rule.Validate(); err != nil {
-		return rule, at(lineOf(keys[key], node), key, err)
-	}
-	return rule, nil
+	return nil
 }
 
-// fields are the values of a mapping, by key. Keys that are not known, or come
-// twice, are errors.
-func fields(node *yaml.Node, known ...string) (map[string]*yaml.Node, error) {
-	if node.Kind != yaml.MappingNode || node.Anchor != "" {
-		return nil, at(node.Line, "", fmt.Errorf("want keys and values: %s", strings.Join(known, ", ")))
+// mistakesIn finds what cannot be read as the type, each by its path. A value that
+// is null, or a list that is empty, is never what was meant: a key that lost
+// its value would otherwise count as one that was left out.
+func mistakesIn(path string, value any, want reflect.Type, mayBeEmpty bool) []string {
+	mistake := func(text string) []string {
+		return []string{strings.TrimPrefix(path+": "+text, ": ")}
 	}
-	found := map[string]*yaml.Node{}
-	for i := 0; i < len(node.Content); i += 2 {
-		key := node.Content[i]
-		switch {
-		case key.Kind != yaml.ScalarNode || key.Anchor != "":
-			return nil, at(key.Line, "", fmt.Errorf("want a plain key, without an anchor: %s", strings.Join(known, ", ")))
-		case !slices.Contains(known, key.Value):
-			return nil, at(key.Line, key.Value, fmt.Errorf("is no key of a policy; known here: %s", strings.Join(known, ", ")))
-		case found[key.Value] != nil:
-			return nil, at(key.Line, key.Value, errors.New("stands there twice"))
+	switch want.Kind() {
+	case reflect.Pointer:
+		return mistakesIn(path, value, want.Elem(), false)
+	case reflect.Struct:
+		return mistakesInKeys(path, value, want)
+	case reflect.Slice:
+		items, ok := value.([]any)
+		if !ok || len(items) == 0 && !mayBeEmpty {
+			return mistake("want a list with at least one item")
 		}
-		found[key.Value] = node.Content[i+1]
-	}
-	return found, nil
-}
-
-// list reads a list of texts; an absent one stays as it is.
-func list(node *yaml.Node, key string, into *[]string) error {
-	if node == nil {
-		return nil
-	}
-	if node.Kind != yaml.SequenceNode || len(node.Content) == 0 || node.Anchor != "" {
-		return at(node.Line, key, errors.New("want a list of texts"))
-	}
-	*into = make([]string, len(node.Content))
-	for i, item := range node.Content {
-		if err := scalar(item, key, "!!str", &(*into)[i]); err != nil {
-			return err
+		var mistakes []string
+		for i, item := range items {
+			mistakes = append(mistakes, mistakesIn(fmt.Sprintf("%s[%d]", path, i), item, want.Elem(), false)...)
+		}
+		return mistakes
+	case reflect.Bool:
+		if _, ok := value.(bool); !ok {
+			return mistake("want true or false")
+		}
+	default:
+		if _, ok := value.(string); !ok {
+			return mistake("want a string (numbers, yes and no in quotes)")
 		}
 	}
 	return nil
 }
 
-// scalar reads one value of a type; an absent one stays as it is.
-func scalar(node *yaml.Node, key, tag string, into any) error {
-	if node == nil {
-		return nil
+// mistakesInKeys checks the keys of a struct, and their values.
+func mistakesInKeys(path string, value any, want reflect.Type) []string {
+	prefix := ""
+	if path != "" {
+		prefix = path + "."
 	}
-	if node.Kind != yaml.ScalarNode || node.Tag != tag || node.Anchor != "" || node.Decode(into) != nil {
-		return at(node.Line, key, fmt.Errorf("want %s", map[string]string{"!!str": "a text", "!!bool": "true or false"}[tag]))
+	known := map[string]reflect.StructField{}
+	var names []string
+	for field := range want.Fields() {
+		name := field.Tag.Get("json")
+		known[name], names = field, append(names, name)
 	}
-	return nil
-}
-
-// at is an error at a line: "3: key: text".
-func at(line int, key string, err error) error {
-	if key != "" {
-		return fmt.Errorf("%d: %s: %w", line, key, err)
+	given, ok := value.(map[string]any)
+	if !ok {
+		return []string{strings.TrimPrefix(path+": ", ": ") + "want keys and values: " + strings.Join(names, ", ")}
 	}
-	return fmt.Errorf("%d: %w", line, err)
-}
-
-// lineOf is a value's, or its rule's where there is no such value.
-func lineOf(node, rule *yaml.Node) int {
-	if node == nil {
-		return rule.Line
+	var mistakes []string
+	for _, key := range slices.Sorted(maps.Keys(given)) {
+		field, ok := known[key]
+		if !ok {
+			mistakes = append(mistakes, prefix+key+": unknown key, want one of "+strings.Join(names, ", "))
+			continue
+		}
+		mistakes = append(mistakes, mistakesIn(prefix+key, given[key], field.Type, field.Tag.Get("empty") == "allowed")...)
 	}
-	return node.Line
-}
-
-// yamlError turns "yaml: line 3: text" into "3: text".
-func yamlError(err error) error {
-	text := strings.TrimPrefix(err.Error(), "yaml: ")
-	if rest, ok := strings.CutPrefix(text, "line "); ok {
-		return errors.New(rest)
-	}
-	return at(1, "", errors.New(text))
+	return mistakes
 }

@@ -1,28 +1,36 @@
 package cmd
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
+	"sync"
+	"unicode"
 
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
 
-// report prints what a run did, one line an object.
-type report struct {
-	out    io.Writer
-	json   bool
-	dryRun bool
+// printer writes the result, one line per object, as the objects are done.
+// Several goroutines may use it: the lines of one print stay together.
+type printer struct {
+	json, dryRun bool
+
+	mu  sync.Mutex
+	out io.Writer // which remembers its errors
 }
 
-func newReport(out io.Writer, settings settings) report {
-	return report{out, settings.output == "json", settings.dryRun}
+func (s *settings) newOutcome(out io.Writer) *outcome {
+	return &outcome{
+		printer:          &printer{json: s.output == "json", dryRun: s.dryRun, out: out},
+		detailedExitcode: s.detailedExitcode,
+	}
 }
 
-// line is an object of the result with -o json.
-type line struct {
+// row is an object of the result with -o json.
+type row struct {
 	Object string           `json:"object"`
 	Action provision.Action `json:"action"`
 	Fields []string         `json:"fields,omitempty"` // names of what was changed
@@ -30,54 +38,69 @@ type line struct {
 	DryRun bool             `json:"dryRun,omitempty"`
 }
 
-// end prints the report of a run, and the error that ended its work on object.
-func (r report) end(object string, result provision.Report, err error) {
-	var lines []line
-	for _, change := range result.Changes {
-		lines = append(lines, line{change.Object, change.Action, change.Fields, change.Notes, r.dryRun})
+// print writes what was done, and the error that ended the work on the object.
+// The columns are as wide as these lines need.
+func (p *printer) print(object string, report provision.Report, err error) {
+	var rows []row
+	for _, change := range report.Changes {
+		rows = append(rows, row{change.Object, change.Action, change.Fields, change.Notes, p.dryRun})
 	}
-	var refused *provision.Refusal
-	if errors.As(err, &refused) {
-		lines = append(lines, line{object, provision.Refused, nil, refused.Problems, r.dryRun})
+	if refusal, ok := errors.AsType[*provision.Refusal](err); ok {
+		rows = append(rows, row{object, provision.Refused, nil, refusal.Problems, p.dryRun})
 	} else if err != nil {
-		lines = append(lines, line{object, provision.Failed, nil, []string{err.Error()}, r.dryRun})
+		rows = append(rows, row{object, provision.Failed, nil, []string{err.Error()}, p.dryRun})
 	}
-	if r.json {
-		encoder := json.NewEncoder(r.out)
+	var lines bytes.Buffer
+	if p.json {
+		encoder := json.NewEncoder(&lines)
 		encoder.SetEscapeHTML(false)
-		for _, l := range lines {
-			_ = encoder.Encode(l) // where standard output is gone nobody can be told
+		for _, r := range rows {
+			_ = encoder.Encode(r) // a buffer takes everything
 		}
-		return
+	} else {
+		width := 0
+		for _, r := range rows {
+			width = max(width, len(r.Object))
+		}
+		for _, r := range rows {
+			lines.WriteString(r.text(width) + "\n")
+		}
 	}
-	width := 0
-	for _, l := range lines {
-		width = max(width, len(l.Object))
-	}
-	for _, l := range lines {
-		_, _ = fmt.Fprintln(r.out, l.text(width))
-	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, _ = p.out.Write(lines.Bytes()) // finish asks how it went
 }
 
 // text is the line for people. Without " (dry run)" a dry run's is the same.
-func (l line) text(width int) string {
+func (r row) text(width int) string {
 	suffix := ""
-	if l.DryRun {
+	if r.DryRun {
 		suffix = " (dry run)"
 	}
-	details := l.Notes
-	if len(l.Fields) > 0 {
-		details = append([]string{strings.Join(l.Fields, ", ")}, l.Notes...)
+	details := r.Notes
+	if len(r.Fields) > 0 {
+		details = append([]string{strings.Join(r.Fields, ", ")}, r.Notes...)
 	}
-	padding := strings.Repeat(" ", max(0, len("unchanged")-len(l.Action)))
-	text := fmt.Sprintf("%-*s %s%s%s %s", width, l.Object, l.Action, suffix, padding, strings.Join(details, "; "))
-	return strings.TrimRight(text, " ")
+	padding := strings.Repeat(" ", max(0, len("unchanged")-len(r.Action)))
+	text := fmt.Sprintf("%-*s %s%s%s %s", width, r.Object, r.Action, suffix, padding, strings.Join(details, "; "))
+	return strings.TrimRight(oneLine(text), " ")
+}
+
+// oneLine is a text without what could begin a second line, or steer a
+// terminal, whoever it comes from.
+func oneLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) {
+			return ' '
+		}
+		return r
+	}, text)
 }
 
 // summary is what a run did in one sentence, for an Event.
-func summary(result provision.Report) string {
+func summary(report provision.Report) string {
 	var parts []string
-	for _, change := range result.Changes {
+	for _, change := range report.Changes {
 		if change.Action != provision.Unchanged {
 			parts = append(parts, fmt.Sprintf("%s %s", change.Object, change.Action))
 		}

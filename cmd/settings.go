@@ -3,7 +3,6 @@ package cmd
 import (
 	"context"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,13 +12,14 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+	"golang.org/x/term"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/rackerlabs/understack/go/nautobot-token/kube"
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
 
-// settings are the options, checked.
+// settings are the options, checked, with what is in the files that they name.
 type settings struct {
 	options
 	nautobotURL *url.URL
@@ -29,185 +29,148 @@ type settings struct {
 	token       provision.Sensitive // empty: the superuser Secret has it
 }
 
-// settings reads the environment and checks all there is. Every error is a
-// usageError that names the flag and the variable.
-func (o *options) settings(flags *pflag.FlagSet) (settings, error) {
+// check takes what the command line left open from the environment and checks
+// all of it. Every error is a usageError that names the flag and the variable.
+func (o *options) check(ctx context.Context, flags *pflag.FlagSet) (*settings, error) {
 	env, err := fromEnvironment(flags)
 	if err != nil {
-		return settings{}, err
+		return nil, err
 	}
-	s := settings{options: *o}
+	s := &settings{options: *o}
+	ctx, cancel := s.withTimeout(ctx) // a file may be a pipe
+	defer cancel()
 	for _, check := range []func() error{
-		func() error { return s.checkWords() },
-		func() error { return s.checkNautobot() },
-		func() error { return s.checkCluster() },
-		func() error { return s.checkPolicy(flags) },
-		func() error { return s.takeToken(env) },
+		s.checkOutput,
+		s.checkURL,
+		func() error { return s.readRoots(ctx) },
+		s.checkCluster,
+		func() error { return s.checkPolicy(ctx, flags) },
+		func() error { return s.takeToken(ctx, env) },
 	} {
 		if err := check(); err != nil {
-			return settings{}, usageError{err}
+			return nil, usageError{err}
 		}
 	}
 	return s, nil
 }
 
-func (s *settings) checkWords() error {
+// withTimeout ends with --timeout.
+func (s *settings) withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, s.timeout, fmt.Errorf("--timeout of %s exceeded", s.timeout))
+}
+
+func (s *settings) checkOutput() error {
+	if s.verbose {
+		s.level.Level = slog.LevelDebug
+	}
 	switch {
 	case s.output != "text" && s.output != "json":
-		return fmt.Errorf("%s: %q: want text or json", named("output"), s.output)
+		return fmt.Errorf("%s: want text or json", flagAndVariable("output"))
 	case s.logFormat != "" && s.logFormat != "text" && s.logFormat != "json":
-		return fmt.Errorf("%s: %q: want text or json", named("log-format"), s.logFormat)
+		return fmt.Errorf("%s: want text or json", flagAndVariable("log-format"))
 	case s.detailedExitcode && !s.dryRun:
-		return fmt.Errorf("%s goes with --dry-run only", named("detailed-exitcode"))
+		return fmt.Errorf("%s works with --dry-run only", flagAndVariable("detailed-exitcode"))
 	case s.timeout <= 0:
-		return fmt.Errorf("%s: %s: want more than 0", named("timeout"), s.timeout)
+		return fmt.Errorf("%s: want more than 0", flagAndVariable("timeout"))
 	case s.grace < 0:
-		return fmt.Errorf("%s: %s: want 0 or more", named("rotation-grace"), s.grace)
+		return fmt.Errorf("%s: want 0 or more", flagAndVariable("rotation-grace"))
 	}
 	return nil
 }
 
-// checkNautobot never shows the URL: it may hold a password by mistake.
-func (s *settings) checkNautobot() error {
+// checkURL takes the URL of Nautobot, or of its API.
+func (s *settings) checkURL() error {
 	if s.url == "" {
-		return fmt.Errorf("%s is required: the URL of Nautobot", named("nautobot-url"))
+		return fmt.Errorf("%s is required: the URL of Nautobot", flagAndVariable("nautobot-url"))
 	}
 	u, err := url.Parse(s.url)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" ||
-		u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.HasSuffix(u.Host, ":") {
-		return fmt.Errorf("%s: want https://HOST[:PORT][/PATH], without user, query or fragment", named("nautobot-url"))
+		u.User != nil || strings.ContainsAny(s.url, "?#") || strings.HasSuffix(u.Host, ":") {
+		return fmt.Errorf("%s: want https://HOST[:PORT][/PATH], without user, query or fragment", flagAndVariable("nautobot-url"))
 	}
 	if u.Scheme == "http" && !loopback(u.Hostname()) && !s.insecureHTTP {
 		return fmt.Errorf("%s: plain http shows passwords and tokens on the way: use https, or allow it with %s",
-			named("nautobot-url"), named("insecure-http"))
+			flagAndVariable("nautobot-url"), flagAndVariable("insecure-http"))
 	}
+	u.Path, u.RawPath = withoutAPI(u.Path), withoutAPI(u.RawPath)
 	s.nautobotURL = u
 	if s.hosts, err = provision.NewAllowedHosts(u, s.hostnames); err != nil {
-		return fmt.Errorf("%s: %w", named("nautobot-hostname"), err)
-	}
-	if s.caFile == "" {
-		return nil
-	}
-	bundle, err := os.ReadFile(s.caFile)
-	if err != nil {
-		return fmt.Errorf("%s: %w", named("nautobot-ca-file"), err)
-	}
-	if s.roots, err = x509.SystemCertPool(); err != nil {
-		s.roots = x509.NewCertPool()
-	}
-	if !s.roots.AppendCertsFromPEM(bundle) {
-		return fmt.Errorf("%s: %s holds no certificate in PEM", named("nautobot-ca-file"), s.caFile)
+		return fmt.Errorf("%s: %w", flagAndVariable("nautobot-hostname"), err)
 	}
 	return nil
+}
+
+func withoutAPI(path string) string {
+	return strings.TrimRight(strings.TrimSuffix(strings.TrimRight(path, "/"), "/api"), "/")
 }
 
 func loopback(host string) bool {
 	return strings.EqualFold(host, "localhost") || net.ParseIP(host).IsLoopback()
 }
 
+func (s *settings) readRoots(ctx context.Context) error {
+	if s.caFile == "" {
+		return nil
+	}
+	bundle, err := readFile(ctx, s.caFile)
+	if err != nil {
+		return fmt.Errorf("%s: %w", flagAndVariable("nautobot-ca-file"), err)
+	}
+	if s.roots, err = x509.SystemCertPool(); err != nil {
+		s.roots = x509.NewCertPool()
+	}
+	if !s.roots.AppendCertsFromPEM(bundle) {
+		return fmt.Errorf("%s: the file has no certificate in PEM", flagAndVariable("nautobot-ca-file"))
+	}
+	return nil
+}
+
 func (s *settings) checkCluster() error {
 	namespace, name, ok := strings.Cut(s.superuserSecret, "/")
-	if !ok || validation.IsDNS1123Label(namespace) != nil || validation.IsDNS1123Subdomain(name) != nil {
-		return fmt.Errorf("%s: %q: want NAMESPACE/NAME", named("superuser-secret"), s.superuserSecret)
-	}
-	if s.cluster != "" && validation.IsDNS1123Subdomain(s.cluster) != nil {
-		return fmt.Errorf("%s: %q: want lower-case letters, digits, - and .", named("cluster"), s.cluster)
+	switch {
+	case !ok || validation.IsDNS1123Label(namespace) != nil || validation.IsDNS1123Subdomain(name) != nil:
+		return fmt.Errorf("%s: want NAMESPACE/NAME", flagAndVariable("superuser-secret"))
+	case s.superuserSecretKey != "" && validation.IsConfigMapKey(s.superuserSecretKey) != nil:
+		return fmt.Errorf("%s: want letters, digits, -, _ and .", flagAndVariable("superuser-secret-key"))
+	case s.cluster != "" && validation.IsDNS1123Subdomain(s.cluster) != nil:
+		return fmt.Errorf("%s: want lower-case letters, digits, - and .", flagAndVariable("cluster"))
 	}
 	return nil
 }
 
 // checkPolicy reads the policy file, or makes the one rule of the flags.
-func (s *settings) checkPolicy(flags *pflag.FlagSet) error {
-	inRule := []string{"superuser", "group", "adopt", "exclusive"}
+func (s *settings) checkPolicy(ctx context.Context, flags *pflag.FlagSet) error {
 	if s.policy != "" {
-		for _, flag := range inRule {
+		for _, flag := range []string{"superuser", "group", "adopt", "adopt-from", "exclusive"} {
 			if flags.Changed(flag) {
-				return fmt.Errorf("--%s does not go with %s: the policy's rules say it", flag, named("policy"))
+				return fmt.Errorf("--%s does not go with %s: the policy's rules say it", flag, flagAndVariable("policy"))
 			}
 		}
 		var err error
-		if s.rules, err = readPolicy(s.policy); err != nil {
-			return fmt.Errorf("%s: %w", named("policy"), err)
+		if s.rules, err = readPolicy(ctx, s.policy); err != nil {
+			return fmt.Errorf("%s: %w", flagAndVariable("policy"), err)
 		}
 		return nil
 	}
+	if flags.Changed("policy") {
+		return fmt.Errorf("%s is set and empty: leave it out if every Secret may request any account", flagAndVariable("policy"))
+	}
 	rule := provision.Rule{
 		Secrets: []string{"*"}, Usernames: []string{"*"},
-		Groups: s.groups, Superuser: s.superuser, Adopt: s.adopt, Exclusive: s.exclusive,
+		Groups: s.groups, Superuser: s.superuser, Adopt: s.adopt, AdoptFrom: s.adoptFrom, Exclusive: s.exclusive,
 	}
 	if key, err := rule.Validate(); err != nil {
-		return fmt.Errorf("--%s: %w", strings.TrimSuffix(key, "s"), err)
+		flag := map[string]string{"groups": "group", "adoptFrom": "adopt-from"}[key]
+		return fmt.Errorf("--%s: %w", flag, err)
 	}
 	s.rules = provision.Policy{ManagedGroup: provision.DefaultManagedGroup, Rules: []provision.Rule{rule}}
 	return nil
 }
 
-// takeToken takes the superuser token from the environment, if it is there.
-func (s *settings) takeToken(env environment) error {
-	text := env.Token
-	switch {
-	case env.Token != "" && env.TokenFile != "":
-		return errors.New("NAUTOBOT_TOKEN and NAUTOBOT_TOKEN_FILE are both set: give one")
-	case env.TokenFile != "":
-		file, err := os.ReadFile(env.TokenFile)
-		if err != nil {
-			return fmt.Errorf("NAUTOBOT_TOKEN_FILE: %w", err)
-		}
-		text = string(file)
-	case env.Token == "":
-		return nil
-	}
-	var err error
-	if s.token, err = superuserToken(text); err != nil {
-		return fmt.Errorf("NAUTOBOT_TOKEN or NAUTOBOT_TOKEN_FILE: %w", err)
-	}
-	return nil
-}
-
-// superuserToken checks that a token can stand in a header; the rules for
-// other tokens do not hold for it, Nautobot's own start makes shorter ones.
-func superuserToken(text string) (provision.Sensitive, error) {
-	text = strings.TrimSpace(text)
-	if text == "" || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return provision.Sensitive{}, errors.New("the superuser token is empty, or has characters that no token has")
-	}
-	return provision.Hide(text), nil
-}
-
-// superuserToken is the one that was given, or else the superuser Secret's.
-func (s *settings) superuserToken(ctx context.Context, cluster *kube.Client) (provision.Sensitive, error) {
-	if !s.token.Empty() {
-		return s.token, nil
-	}
-	namespace, name := s.superuserSecretName()
-	value, err := cluster.SuperuserToken(ctx, namespace, name, s.tokenKeys())
-	if err != nil {
-		return value, err
-	}
-	token, err := superuserToken(value.Reveal())
-	if err != nil {
-		return token, fmt.Errorf("Secret %s: %w", s.superuserSecret, err)
-	}
-	return token, nil
-}
-
-func (s *settings) superuserSecretName() (namespace, name string) {
-	namespace, name, _ = strings.Cut(s.superuserSecret, "/")
-	return namespace, name
-}
-
-// tokenKeys are the keys that the superuser token may stand under.
-func (s *settings) tokenKeys() []string {
-	if s.superuserSecretKey != "" {
-		return []string{s.superuserSecretKey}
-	}
-	return []string{"apitoken", "token"}
-}
-
 func (s *settings) connect() (*kube.Client, error) {
 	cluster, err := kube.Connect(s.kubeconfig, s.context, userAgent())
 	if err != nil {
-		return nil, usagef("%s, --context: %w", named("kubeconfig"), err)
+		return nil, usagef("%s, --context: %w", flagAndVariable("kubeconfig"), err)
 	}
 	return cluster, nil
 }
@@ -217,15 +180,13 @@ func (s *settings) logger(stderr io.Writer) *slog.Logger {
 	format := s.logFormat
 	if format == "" {
 		format = "json"
-		if file, ok := stderr.(*os.File); ok {
-			if info, err := file.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
-				format = "text"
-			}
+		if file, ok := stderr.(*os.File); ok && term.IsTerminal(int(file.Fd())) { //nolint:gosec // G115: a descriptor is small
+			format = "text"
 		}
 	}
-	options := &slog.HandlerOptions{Level: s.level.Level}
+	handling := &slog.HandlerOptions{Level: s.level.Level}
 	if format == "text" {
-		return slog.New(slog.NewTextHandler(stderr, options))
+		return slog.New(slog.NewTextHandler(stderr, handling))
 	}
-	return slog.New(slog.NewJSONHandler(stderr, options))
+	return slog.New(slog.NewJSONHandler(stderr, handling))
 }

@@ -2,30 +2,26 @@ package cmd
 
 import (
 	"log/slog"
-	"maps"
-	"os"
 	"path/filepath"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
 
 // read parses a command line of provision into settings.
-func read(t *testing.T, args ...string) (settings, error) {
+func read(t *testing.T, args ...string) (*settings, error) {
 	t.Helper()
-	var options options
-	flags := pflag.NewFlagSet("provision", pflag.ContinueOnError)
-	options.addTo(flags)
-	if err := flags.Parse(args); err != nil {
-		return settings{}, flagError(err)
+	var given options
+	cmd := &cobra.Command{}
+	given.addProvisionFlags(cmd)
+	if err := cmd.Flags().Parse(args); err != nil {
+		return nil, flagError(err)
 	}
-	return options.settings(flags)
+	return given.check(t.Context(), cmd.Flags())
 }
 
 const policyText = "rules:\n- namespace: openstack\n  usernames: ['*']\n"
@@ -37,26 +33,26 @@ func TestSettingsComeFromFlagThenEnvironmentThenDefault(t *testing.T) {
 	ca, otherCA := testCA(t), testCA(t)
 	tests := map[string]struct {
 		flag, variable           string // their values
-		value                    func(settings) any
+		value                    func(*settings) any
 		byFlag, byVar, byDefault any
 	}{
 		"nautobot-url": {
-			"https://flag/x", "https://variable", func(s settings) any { return s.nautobotURL.String() },
+			"https://flag/x", "https://variable", func(s *settings) any { return s.nautobotURL.String() },
 			"https://flag/x", "https://variable", nil, // required
 		},
-		"insecure-http":     {"false", "true", func(s settings) any { return s.insecureHTTP }, false, true, false},
-		"nautobot-ca-file":  {ca, otherCA, func(s settings) any { return s.caFile }, ca, otherCA, ""},
-		"nautobot-hostname": {"a,b:8443", "c", func(s settings) any { return strings.Join(s.hostnames, " ") }, "a b:8443", "c", ""},
+		"insecure-http":     {"false", "true", func(s *settings) any { return s.insecureHTTP }, false, true, false},
+		"nautobot-ca-file":  {ca, otherCA, func(s *settings) any { return s.caFile }, ca, otherCA, ""},
+		"nautobot-hostname": {"a,b:8443", "c", func(s *settings) any { return strings.Join(s.hostnames, " ") }, "a b:8443", "c", ""},
 		"superuser-secret": {
-			"a/b", "c/d", func(s settings) any { return s.superuserSecret }, "a/b", "c/d", "nautobot/nautobot-superuser",
+			"a/b", "c/d", func(s *settings) any { return s.superuserSecret }, "a/b", "c/d", "nautobot/nautobot-superuser",
 		},
-		"superuser-secret-key": {"a", "b", func(s settings) any { return s.superuserSecretKey }, "a", "b", ""},
-		"policy":               {one, two, func(s settings) any { return s.policy }, one, two, ""},
-		"cluster":              {"a", "b", func(s settings) any { return s.cluster }, "a", "b", ""},
-		"rotation-grace":       {"0", "5m", func(s settings) any { return s.grace }, time.Duration(0), 5 * time.Minute, time.Hour},
-		"timeout":              {"3s", "5m", func(s settings) any { return s.timeout }, 3 * time.Second, 5 * time.Minute, 2 * time.Minute},
-		"log-format":           {"text", "json", func(s settings) any { return s.logFormat }, "text", "json", ""},
-		"verbose":              {"error", "warn", func(s settings) any { return s.level.Level }, slog.LevelError, slog.LevelWarn, slog.LevelInfo},
+		"superuser-secret-key": {"a", "b", func(s *settings) any { return s.superuserSecretKey }, "a", "b", ""},
+		"policy":               {one, two, func(s *settings) any { return s.policy }, one, two, ""},
+		"cluster":              {"a", "b", func(s *settings) any { return s.cluster }, "a", "b", ""},
+		"rotation-grace":       {"0", "5m", func(s *settings) any { return s.grace }, time.Duration(0), 5 * time.Minute, time.Hour},
+		"timeout":              {"3s", "5m", func(s *settings) any { return s.timeout }, 3 * time.Second, 5 * time.Minute, 2 * time.Minute},
+		"log-format":           {"text", "json", func(s *settings) any { return s.logFormat }, "text", "json", ""},
+		"log-level":            {"error", "warn", func(s *settings) any { return s.level.Level }, slog.LevelError, slog.LevelWarn, slog.LevelInfo},
 	}
 	for field := range reflect.TypeFor[environment]().Fields() {
 		if flag := field.Tag.Get("flag"); flag != "" && tests[flag].value == nil {
@@ -93,33 +89,62 @@ func TestSettingsComeFromFlagThenEnvironmentThenDefault(t *testing.T) {
 }
 
 // What is wrong in a setting is told by the name of the flag and of the
-// variable, wherever it comes from.
+// variable, wherever it comes from, and never by its value.
 func TestMistakesNameFlagAndVariable(t *testing.T) {
+	const (
+		aURL      = "want https://HOST[:PORT][/PATH], without user, query or fragment"
+		plainHTTP = "plain http shows passwords and tokens on the way: use https, or allow it with --insecure-http (NAUTOBOT_INSECURE_HTTP)"
+		aDuration = "want a duration such as 90s, 30m or 1h; a day is 24h"
+		aCluster  = "want lower-case letters, digits, - and ."
+	)
 	noCA := write(t, "no certificate")
 	missing := filepath.Join(t.TempDir(), "missing")
+	large := write(t, strings.Repeat("x", maxFile+1))
 	tests := map[string]struct{ flag, value, want string }{
-		"a URL without a scheme":         {"nautobot-url", "nautobot.example.org", "want https://HOST[:PORT][/PATH], without user, query or fragment"},
-		"a URL with a password":          {"nautobot-url", "https://u:" + password + "@host", "want https://HOST[:PORT][/PATH], without user, query or fragment"},
-		"a URL with a query":             {"nautobot-url", "https://host?token=" + key, "want https://HOST[:PORT][/PATH], without user, query or fragment"},
-		"a URL of another scheme":        {"nautobot-url", "ftp://host", "want https://HOST[:PORT][/PATH], without user, query or fragment"},
-		"a URL that is none":             {"nautobot-url", "https://\x7f" + key, "want https://HOST[:PORT][/PATH], without user, query or fragment"},
-		"plain http to another host":     {"nautobot-url", "http://nautobot.example.org", "plain http shows passwords and tokens on the way: use https, or allow it with --insecure-http (NAUTOBOT_INSECURE_HTTP)"},
-		"plain http to what looks local": {"nautobot-url", "http://localhost.example.org", "plain http shows passwords and tokens on the way: use https, or allow it with --insecure-http (NAUTOBOT_INSECURE_HTTP)"},
-		"a truth that is none":           {"insecure-http", "perhaps", `"perhaps": strconv.ParseBool: parsing "perhaps": invalid syntax`},
-		"a CA file that is not there":    {"nautobot-ca-file", missing, "open " + missing + ": no such file or directory"},
-		"a CA file without certificates": {"nautobot-ca-file", noCA, noCA + " holds no certificate in PEM"},
-		"a hostname with a path":         {"nautobot-hostname", "a,b/c", `"b/c": want HOST or HOST:PORT`},
-		"a Secret without a namespace":   {"superuser-secret", "name", `"name": want NAMESPACE/NAME`},
-		"a Secret with too much":         {"superuser-secret", "a/b/c", `"a/b/c": want NAMESPACE/NAME`},
-		"a cluster with a slash":         {"cluster", "a/b", `"a/b": want lower-case letters, digits, - and .`},
-		"a grace without a unit":         {"rotation-grace", "60", `"60": time: missing unit in duration "60"`},
-		"a grace below 0":                {"rotation-grace", "-1s", "-1s: want 0 or more"},
-		"a time-out that is none":        {"timeout", "soon", `"soon": time: invalid duration "soon"`},
-		"a time-out of 0":                {"timeout", "0s", "0s: want more than 0"},
-		"a format of logs":               {"log-format", "xml", `"xml": want text or json`},
-		"a level of logs":                {"verbose", "loud", `"loud": want debug, info, warn or error`},
-		"a policy that is not there":     {"policy", missing, "open " + missing + ": no such file or directory"},
-		"a kubeconfig that is not there": {"kubeconfig", missing, ""},
+		"a URL without a scheme":           {"nautobot-url", "nautobot.example.org", aURL},
+		"a URL with a password":            {"nautobot-url", "https://u:" + password + "@host", aURL},
+		"a URL with a query":               {"nautobot-url", "https://host?token=" + key, aURL},
+		"a URL with an empty query":        {"nautobot-url", "https://host/?", aURL},
+		"a URL with an empty fragment":     {"nautobot-url", "https://host/#", aURL},
+		"a URL of another scheme":          {"nautobot-url", "ftp://host", aURL},
+		"a URL without a host":             {"nautobot-url", "https:///api", aURL},
+		"a URL that is none":               {"nautobot-url", "https://\x7f" + key, aURL},
+		"plain http to another host":       {"nautobot-url", "http://nautobot.example.org", plainHTTP},
+		"plain http to what looks local":   {"nautobot-url", "http://localhost.example.org", plainHTTP},
+		"a truth that is none":             {"insecure-http", "perhaps", "want true or false"},
+		"a CA file that is not there":      {"nautobot-ca-file", missing, "no such file or directory"},
+		"a CA file that is a directory":    {"nautobot-ca-file", filepath.Dir(missing), "is a directory"},
+		"a CA file without an end":         {"nautobot-ca-file", "/dev/zero", "the file is larger than 1048576 bytes"},
+		"a CA file without certificates":   {"nautobot-ca-file", noCA, "the file has no certificate in PEM"},
+		"a hostname with a path":           {"nautobot-hostname", "a,b/c", "want HOST or HOST:PORT"},
+		"a hostname with a password":       {"nautobot-hostname", "https://u:" + password + "@host", "want HOST or HOST:PORT"},
+		"a Secret without a namespace":     {"superuser-secret", "name", "want NAMESPACE/NAME"},
+		"a Secret with too much":           {"superuser-secret", "a/b/c", "want NAMESPACE/NAME"},
+		"a token instead of its Secret":    {"superuser-secret", key, "want NAMESPACE/NAME"},
+		"a key that no Secret has":         {"superuser-secret-key", "a/b", "want letters, digits, -, _ and ."},
+		"a password instead of a key":      {"superuser-secret-key", password, "want letters, digits, -, _ and ."},
+		"a cluster with a slash":           {"cluster", "a/b", aCluster},
+		"a password instead of a cluster":  {"cluster", password, aCluster},
+		"a grace without a unit":           {"rotation-grace", "60", aDuration},
+		"a grace in days":                  {"rotation-grace", "1d", aDuration},
+		"a grace below 0":                  {"rotation-grace", "-1s", "want 0 or more"},
+		"a time-out that is none":          {"timeout", "soon", aDuration},
+		"a token instead of a time-out":    {"timeout", key, aDuration},
+		"a time-out of 0":                  {"timeout", "0s", "want more than 0"},
+		"a format of logs":                 {"log-format", "xml", "want text or json"},
+		"a token instead of a format":      {"log-format", key, "want text or json"},
+		"a level of logs":                  {"log-level", "loud", "want debug, info, warn or error"},
+		"a token instead of a level":       {"log-level", key, "want debug, info, warn or error"},
+		"a policy that is not there":       {"policy", missing, "no such file or directory"},
+		"a token instead of a policy":      {"policy", key, "no such file or directory"},
+		"a policy that is too large":       {"policy", large, "the file is larger than 1048576 bytes"},
+		"a policy that is empty":           {"policy", "", "is set and empty: leave it out if every Secret may request any account"},
+		"a policy of blanks":               {"policy", " \n", "is set and empty: leave it out if every Secret may request any account"},
+		"a policy with mistakes":           {"policy", write(t, policyText+"  superUser: 1\nrule: 1\n"), "rule: unknown key, want one of " + topKeys + "; rules[0].superUser: unknown key, want one of " + ruleKeys},
+		"a policy that is a token":         {"policy", write(t, key), "want keys and values: " + topKeys},
+		"a kubeconfig that is not there":   {"kubeconfig", missing, "no such file or directory"},
+		"a token instead of a kubeconfig":  {"kubeconfig", key, "no such file or directory"},
+		"a kubeconfig that is a directory": {"kubeconfig", filepath.Dir(missing), ""},
 	}
 	tested := map[string]bool{}
 	for name, tc := range tests {
@@ -128,33 +153,129 @@ func TestMistakesNameFlagAndVariable(t *testing.T) {
 			if tc.flag == "kubeconfig" && from == "environment" {
 				continue // kubectl's way: files that are not there are passed over
 			}
-			if strings.Contains(tc.value, "canary") && from == "flag" {
-				continue // nobody puts it there
-			}
 			t.Run(name+", from the "+from, func(t *testing.T) {
 				w := newWorld(t)
 				if from == "environment" {
 					t.Setenv(variables()[tc.flag], tc.value)
 				}
 				got := w.run(t, with(args...)...)
-				want := "nautobot-token: --" + tc.flag + " (" + variables()[tc.flag] + "): " + tc.want + "\nSee 'nautobot-token provision --help'.\n"
+				setting := "--" + tc.flag + " (" + variables()[tc.flag] + ")"
+				if tc.flag == "kubeconfig" {
+					setting += ", --context"
+				}
+				want := "nautobot-token: " + setting + ": " + tc.want + "\nSee 'nautobot-token provision --help'.\n"
+				if strings.HasPrefix(tc.want, "is ") && tc.flag == "policy" {
+					want = strings.Replace(want, "): is", ") is", 1)
+				}
 				if tc.want == "" { // client-go's own words
 					want = got.stderr
-					if !strings.HasPrefix(want, "nautobot-token: --kubeconfig (KUBECONFIG), --context: ") {
+					if !strings.HasPrefix(want, "nautobot-token: "+setting+": ") {
 						t.Errorf("standard error is %q", want)
 					}
 				}
 				got.check(t, exitUsage, "", want)
-				if n := len(w.nautobot.Requests()) + len(w.kube.requests()); n > 0 {
+				if n := len(w.nautobot.Requests()) + len(w.kube.Requests()); n > 0 {
 					t.Errorf("%d requests, want none", n)
 				}
 			})
 		}
 	}
 	for flag := range variables() {
-		if !tested[flag] && flag != "superuser-secret-key" { // whose every value is fine
+		if !tested[flag] {
 			t.Errorf("no mistake in --%s is tested", flag)
 		}
+	}
+}
+
+// What is harmless in a value is taken.
+func TestSettingsAreTakenAsTheyAreMeant(t *testing.T) {
+	emptyEnvironment(t)
+	for variable, value := range map[string]string{
+		"NAUTOBOT_URL":              " https://nautobot.example.org/nautobot/api/ \n",
+		"NAUTOBOT_INSECURE_HTTP":    "true\n",
+		"NAUTOBOT_HOSTNAMES":        "a.example.org, b.example.org ,\n",
+		"NAUTOBOT_SUPERUSER_SECRET": "a/b\n",
+		"CLUSTER_NAME":              " lab ",
+		"ROTATION_GRACE":            "24h\n",
+		"TIMEOUT":                   " 3m",
+		"LOG_LEVEL":                 "WARNING\n",
+		"LOG_FORMAT":                "text\n",
+		"NAUTOBOT_CA_FILE":          testCA(t) + "\n",
+		"NAUTOBOT_TOKEN_POLICY":     write(t, policyText) + "\n",
+	} {
+		t.Setenv(variable, value)
+	}
+	s, err := read(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	type all struct {
+		url, secret, cluster, format string
+		hostnames                    []string
+		grace, timeout               time.Duration
+		level                        slog.Level
+		insecure                     bool
+		rules                        int
+	}
+	want := all{
+		"https://nautobot.example.org/nautobot", "a/b", "lab", "text",
+		[]string{"a.example.org", "b.example.org"}, 24 * time.Hour, 3 * time.Minute, slog.LevelWarn, true, 1,
+	}
+	got := all{
+		s.nautobotURL.String(), s.superuserSecret, s.cluster, s.logFormat,
+		s.hostnames, s.grace, s.timeout, s.level.Level, s.insecureHTTP, len(s.rules.Rules),
+	}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(all{})); diff != "" {
+		t.Errorf("settings (-want +got):\n%s", diff)
+	}
+}
+
+func TestURLOfTheAPIIsThatOfNautobot(t *testing.T) {
+	emptyEnvironment(t)
+	for given, want := range map[string]string{
+		"https://host":              "https://host",
+		"https://host/":             "https://host",
+		"https://host/api":          "https://host",
+		"https://host/api/":         "https://host",
+		"https://host//api//":       "https://host",
+		"https://api":               "https://api",
+		"https://host/x/api/":       "https://host/x",
+		"https://host/xapi":         "https://host/xapi",
+		"https://host/a%2Fb/api":    "https://host/a%2Fb",
+		"https://host/api/x":        "https://host/api/x",
+		"https://[2001:db8::1]/api": "https://[2001:db8::1]",
+	} {
+		s, err := read(t, "--nautobot-url="+given)
+		if err != nil {
+			t.Errorf("%s: %v", given, err)
+		} else if got := s.nautobotURL.String(); got != want {
+			t.Errorf("%s: %s, want %s", given, got, want)
+		}
+	}
+}
+
+func TestLogLevel(t *testing.T) {
+	emptyEnvironment(t)
+	tests := map[string]struct {
+		variable string
+		args     []string
+		want     slog.Level
+	}{
+		"by default":                 {"", nil, slog.LevelInfo},
+		"-v":                         {"", []string{"-v"}, slog.LevelDebug},
+		"-v, whatever else":          {"error", []string{"--log-level=warn", "-v"}, slog.LevelDebug},
+		"warn by its other name":     {"", []string{"--log-level=Warning"}, slog.LevelWarn},
+		"in capitals":                {"ERROR", nil, slog.LevelError},
+		"the flag, not the variable": {"error", []string{"--log-level=debug"}, slog.LevelDebug},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("LOG_LEVEL", tc.variable)
+			s, err := read(t, append(tc.args, "--nautobot-url=https://host")...)
+			if err != nil || s.level.Level != tc.want {
+				t.Errorf("error %v, want level %v", err, tc.want)
+			}
+		})
 	}
 }
 
@@ -166,42 +287,36 @@ func TestOtherMistakes(t *testing.T) {
 		stderr string
 	}{
 		"no such command":          {[]string{"provide"}, nil, "nautobot-token: there is no command \"provide\"\nSee 'nautobot-token --help'.\n"},
-		"no such flag":             {with("--nosuch"), nil, "nautobot-token: unknown flag: --nosuch" + help},
+		"help about no command":    {[]string{"help", "provide"}, nil, "nautobot-token: there is no command \"provide\"\nSee 'nautobot-token help --help'.\n"},
+		"no such flag":             {with("--nosuch=" + key), nil, "nautobot-token: unknown flag: --nosuch" + help},
+		"no such short flag":       {with("-p" + password), nil, "nautobot-token: unknown flag: -p" + help},
+		"a flag without a name":    {with("--=" + key), nil, "nautobot-token: bad flag syntax: want --NAME or --NAME=VALUE" + help},
 		"a flag without value":     {with("--timeout"), nil, "nautobot-token: --timeout (TIMEOUT): a value is missing" + help},
 		"no name":                  {[]string{"provision"}, nil, "nautobot-token: the NAME of a Secret is missing, or --filename for one in a manifest" + help},
 		"two names":                {with("second"), nil, "nautobot-token: give the NAME of one Secret, not 2 arguments" + help},
 		"name and file":            {with("-f", "x"), nil, "nautobot-token: give the NAME of a Secret or --filename, not both" + help},
-		"a name that is none":      {[]string{"provision", "A_B"}, nil, ""},
-		"a namespace that is none": {[]string{"provision", "a", "-n", "a/b"}, nil, ""},
-		"a file that is not there": {[]string{"provision", "-f", "/nowhere/x"}, nil, "nautobot-token: --filename: open /nowhere/x: no such file or directory" + help},
-		"an output of no kind":     {with("-o", "yaml"), nil, "nautobot-token: --output: \"yaml\": want text or json" + help},
-		"detailed-exitcode alone":  {with("--detailed-exitcode"), nil, "nautobot-token: --detailed-exitcode goes with --dry-run only" + help},
-		"no URL":                   {provisionIt, map[string]string{"NAUTOBOT_URL": ""}, "nautobot-token: --nautobot-url (NAUTOBOT_URL) is required: the URL of Nautobot" + help},
-		"two superuser tokens":     {provisionIt, map[string]string{"NAUTOBOT_TOKEN": key, "NAUTOBOT_TOKEN_FILE": "x"}, "nautobot-token: NAUTOBOT_TOKEN and NAUTOBOT_TOKEN_FILE are both set: give one" + help},
-		"a superuser token with a blank": {
-			provisionIt,
-			map[string]string{"NAUTOBOT_TOKEN": key + " " + key},
-			"nautobot-token: NAUTOBOT_TOKEN or NAUTOBOT_TOKEN_FILE: the superuser token is empty, or has characters that no token has" + help,
-		},
-		"a superuser token of blanks": {
-			provisionIt,
-			map[string]string{"NAUTOBOT_TOKEN": " \n"},
-			"nautobot-token: NAUTOBOT_TOKEN or NAUTOBOT_TOKEN_FILE: the superuser token is empty, or has characters that no token has" + help,
-		},
-		"a token file that is not there": {
-			provisionIt,
-			map[string]string{"NAUTOBOT_TOKEN_FILE": "/nowhere/x"},
-			"nautobot-token: NAUTOBOT_TOKEN_FILE: open /nowhere/x: no such file or directory" + help,
-		},
+		"a name that is none":      {[]string{"provision", newPassword}, nil, ""},
+		"a name with a kind":       {[]string{"provision", "Secret/a"}, nil, "nautobot-token: NAME: give the name alone, without the kind before it" + help},
+		"a name with a namespace":  {[]string{"provision", "openstack/a"}, nil, "nautobot-token: NAME: give the name alone; the namespace has a flag of its own, -n NAMESPACE" + help},
+		"a namespace that is none": {[]string{"provision", "a", "-n", password}, nil, ""},
+		"a file that is not there": {[]string{"provision", "-f", "/nowhere/" + key}, nil, "nautobot-token: --filename: no such file or directory" + help},
+		"a file that is a folder":  {[]string{"provision", "-f", t.TempDir()}, nil, "nautobot-token: --filename: is a directory" + help},
+		"an output of no kind":     {with("-o", "yaml"), nil, "nautobot-token: --output: want text or json" + help},
+		"kubectl's dry run":        {with("--dry-run=client"), nil, "nautobot-token: --dry-run: want no value, or true or false: there is one kind of dry run, which reads everything and writes nothing" + help},
+		"detailed-exitcode alone":  {with("--detailed-exitcode"), nil, "nautobot-token: --detailed-exitcode works with --dry-run only" + help},
+		"a policy and a rule":      {with("--policy", "x", "--adopt-from", "a/b/c"), nil, "nautobot-token: --adopt-from does not go with --policy (NAUTOBOT_TOKEN_POLICY): the policy's rules say it" + help},
+		"a group without a name":   {with("--group="), nil, "nautobot-token: --group: \"\" is not a name of a group" + help},
+		"no URL":                   {provisionIt, map[string]string{"NAUTOBOT_URL": " "}, "nautobot-token: --nautobot-url (NAUTOBOT_URL) is required: the URL of Nautobot" + help},
 		"no cluster at all": {
 			provisionIt,
 			map[string]string{"KUBECONFIG": "/nowhere/x"},
 			"nautobot-token: --kubeconfig (KUBECONFIG), --context: no cluster is configured" + help,
 		},
 		"no such context": {
-			with("--context", "nosuch"), nil, "nautobot-token: --kubeconfig (KUBECONFIG), --context: context \"nosuch\" does not exist" + help,
+			with("--context", key), nil, "nautobot-token: --kubeconfig (KUBECONFIG), --context: there is no context of that name" + help,
 		},
-		"version with an argument": {[]string{"version", "x"}, nil, "nautobot-token: version takes no arguments\nSee 'nautobot-token version --help'.\n"},
+		"version with an argument":    {[]string{"version", "x"}, nil, "nautobot-token: unknown command \"x\" for \"nautobot-token version\"\nSee 'nautobot-token version --help'.\n"},
+		"completion with an argument": {[]string{"completion", "bash", "x"}, nil, "nautobot-token: unknown command \"x\" for \"nautobot-token completion bash\"\nSee 'nautobot-token completion bash --help'.\n"},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -213,7 +328,7 @@ func TestOtherMistakes(t *testing.T) {
 			want := tc.stderr
 			if want == "" { // Kubernetes' own words
 				want = got.stderr
-				if !strings.HasPrefix(want, "nautobot-token: NAME \"A_B\": ") && !strings.HasPrefix(want, "nautobot-token: --namespace \"a/b\": ") {
+				if !strings.HasPrefix(want, "nautobot-token: NAME: a lowercase RFC 1123 ") && !strings.HasPrefix(want, "nautobot-token: --namespace: a lowercase RFC 1123 ") {
 					t.Errorf("standard error is %q", want)
 				}
 			}
@@ -248,89 +363,5 @@ func TestPlainHTTPIsForLoopbackAndForThoseWhoAllowIt(t *testing.T) {
 		if _, err := read(t, args...); err == nil {
 			t.Errorf("%v: accepted", args)
 		}
-	}
-}
-
-// The arguments of a process are there for everybody on the machine to see: no
-// flag takes a secret, and those settings that are secrets have no flag.
-func TestNoFlagTakesASecret(t *testing.T) {
-	var secret []string
-	for field := range reflect.TypeFor[environment]().Fields() {
-		if field.Tag.Get("flag") == "" {
-			secret = append(secret, field.Tag.Get("envconfig"))
-		}
-	}
-	if diff := cmp.Diff([]string{"NAUTOBOT_TOKEN", "NAUTOBOT_TOKEN_FILE"}, secret); diff != "" {
-		t.Errorf("variables without a flag (-want +got):\n%s", diff)
-	}
-	// A new flag comes onto this list once somebody has thought about it.
-	harmless := strings.Fields(`namespace filename username dry-run detailed-exitcode output policy superuser group adopt exclusive
-		nautobot-url insecure-http nautobot-ca-file nautobot-hostname superuser-secret superuser-secret-key cluster
-		rotation-grace timeout kubeconfig context log-format verbose`)
-	visit(newRootCommand(), func(command *cobra.Command) {
-		command.LocalFlags().VisitAll(func(flag *pflag.Flag) {
-			if !slices.Contains(harmless, flag.Name) {
-				t.Errorf("%s has --%s: can it hold a secret?", command.CommandPath(), flag.Name)
-			}
-		})
-	})
-}
-
-func visit(command *cobra.Command, each func(*cobra.Command)) {
-	each(command)
-	for _, below := range command.Commands() {
-		visit(below, each)
-	}
-}
-
-func TestHelp(t *testing.T) {
-	emptyEnvironment(t)
-	for file, args := range map[string][]string{"help": {"--help"}, "provision-help": {"provision", "--help"}} {
-		var stdout, stderr strings.Builder
-		code := run(t.Context(), args, nil, &stdout, &stderr)
-		golden(t, file, stdout.String())
-		if code != exitDone || stderr.Len() > 0 {
-			t.Errorf("%v: exit code %d, standard error %q", args, code, &stderr)
-		}
-	}
-	var bare strings.Builder
-	if code := run(t.Context(), []string{}, nil, &bare, &bare); code != exitDone {
-		t.Errorf("without arguments: exit code %d", code)
-	}
-	golden(t, "help", bare.String())
-}
-
-// --help tells the variable of every flag that has one, and every exit code.
-func TestHelpIsComplete(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join("testdata", "provision-help.golden"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, flag := range slices.Sorted(maps.Keys(variables())) {
-		if !strings.Contains(string(text), "--"+flag) || !strings.Contains(string(text), "[$"+variables()[flag]+"]") {
-			t.Errorf("--%s or its variable %s is missing in --help", flag, variables()[flag])
-		}
-	}
-	for _, code := range []string{"  0  ", "  1  ", "  2  ", "  3  ", "  4  ", "130", "143"} {
-		if !strings.Contains(string(text), code) {
-			t.Errorf("exit code %s is missing in --help", code)
-		}
-	}
-}
-
-func TestVersion(t *testing.T) {
-	var stdout, stderr strings.Builder
-	code := run(t.Context(), []string{"version"}, nil, &stdout, &stderr)
-	var names []string
-	for row := range strings.Lines(stdout.String()) {
-		columns := strings.Fields(row)
-		if len(columns) != 2 {
-			t.Errorf("line %q, want a name and a value", row)
-			continue
-		}
-		names = append(names, columns[0])
-	}
-	if want := []string{"version", "commit", "go", "go-nautobot"}; code != exitDone || stderr.Len() > 0 || !slices.Equal(names, want) {
-		t.Errorf("exit code %d, names %v, want %v; standard error %q", code, names, want, &stderr)
 	}
 }

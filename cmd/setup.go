@@ -18,21 +18,21 @@ import (
 )
 
 func newSetupCommand() *cobra.Command {
-	var options options
+	var given options
 	var username string
 	cmd := &cobra.Command{
 		Use:   "setup -f FILE",
-		Short: "Set Nautobot up for an account that may provision and no more",
+		Short: "Create a least-privilege provisioner account",
 		Long: `Setup needs the token of a superuser, once. It makes the group and the
 permission that let accounts manage their own tokens, and a provisioner: an
 account without a password that can see, make and change the members of that
 group, and nobody else. Its token serves as the superuser token of provision
 wherever no account is to be a superuser itself.
 
-FILE is the manifest of the Secret with the provisioner's token. Where there is
-no such file it is written, with a new token and mode 0600; apply or seal it,
-then remove it. Where there is one, Nautobot gets the token that stands in it,
-so running setup again changes nothing, and a new token rotates the old one.
+FILE is the manifest of the Secret with the provisioner's token. If it does not
+exist, it is created with a new token (mode 0600); apply or seal it, then remove
+it. If it does, Nautobot gets the token in it, so running setup again changes
+nothing, and a new token rotates the old one.
 
 ` + secretsInEnvironment,
 		Example: `  nautobot-token setup -f provisioner.yaml --dry-run
@@ -40,88 +40,95 @@ so running setup again changes nothing, and a new token rotates the old one.
   kubectl apply -f provisioner.yaml`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usagef("setup takes no arguments, but --filename")
+				return usagef("setup takes no arguments; use --filename")
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			settings, err := options.settings(cmd.Flags())
+			s, err := given.check(cmd.Context(), cmd.Flags())
 			if err != nil {
 				return err
 			}
-			if settings.file == "" {
-				return usagef("--filename is required: the manifest of the Secret with the provisioner's token")
+			if err := checkSetup(s, username); err != nil {
+				return usageError{err}
 			}
-			if !provision.ValidUsername(username) {
-				return usagef("--username %q: want ASCII letters, digits and @ . + - _, beginning and ending with a letter or digit", username)
-			}
-			if settings.rules.ManagedGroup == provision.ProvisionersGroup {
-				return usagef("%s: managedGroup %q is the provisioners' own group: a provisioner could change itself", named("policy"), provision.ProvisionersGroup)
-			}
-			return runSetup(cmd, settings, username)
+			return runSetup(cmd, s, username)
 		},
 	}
-	flags := cmd.Flags()
-	flags.SortFlags = false
-	flags.StringVarP(&options.file, "filename", "f", "", "manifest `file` of the Secret with the provisioner's token; written if it is not there (required)")
-	flags.StringVar(&username, "username", "nautobot-token-provisioner", "`name` of the provisioner's account")
-	flags.StringVar(&options.policy, "policy", "", "policy `file` of the runs, if its managedGroup is not the default")
-	options.addShared(flags)
+	account, rule := newGroup("Secret"), newGroup("Rule")
+	account.VarP((*text)(&given.file), "filename", "f", "manifest `file` of the Secret with the provisioner's token; created if it does not exist (required)")
+	account.StringVar(&username, "username", "nautobot-token-provisioner", "`name` of the provisioner's account")
+	rule.addPolicy(&given.policy, "policy `file` of the runs, if its managedGroup is not the default")
+	addFlags(cmd, account, rule, given.nautobotOptions.group(), given.clusterOptions.group(), given.outputOptions.group())
 	return cmd
 }
 
-func runSetup(cmd *cobra.Command, settings settings, username string) error {
-	log := settings.logger(cmd.ErrOrStderr())
-	ctx, cancel := context.WithTimeoutCause(cmd.Context(), settings.timeout,
-		fmt.Errorf("the --timeout of %s is over", settings.timeout))
+func checkSetup(s *settings, username string) error {
+	switch {
+	case s.file == "":
+		return errors.New("--filename is required: the manifest of the Secret with the provisioner's token")
+	case s.file == "-":
+		return errors.New("--filename: want a file: standard output has the result, which anybody may see")
+	case !provision.ValidUsername(username):
+		return errors.New("--username: want ASCII letters, digits and @ . + - _, beginning and ending with a letter or digit")
+	}
+	return nil
+}
+
+func runSetup(cmd *cobra.Command, s *settings, username string) error {
+	ctx, cancel := s.withTimeout(cmd.Context())
 	defer cancel()
+	log := s.logger(cmd.ErrOrStderr())
+	o := s.newOutcome(cmd.OutOrStdout())
 
 	var cluster *kube.Client
-	if settings.token.Empty() {
+	if s.token.Empty() {
 		var err error
-		if cluster, err = settings.connect(); err != nil {
+		if cluster, err = s.connect(); err != nil {
 			return err
 		}
 	}
-	out := newReport(cmd.OutOrStdout(), settings)
-	token, made, err := provisionerToken(ctx, settings)
+	token, created, err := provisionerToken(ctx, s)
+	file := "file/" + filepath.Base(s.file)
+	if _, refused := errors.AsType[*provision.Refusal](err); refused {
+		o.add(log, file, provision.Report{}, err)
+		return o.err()
+	}
 	if err != nil {
-		var refused *provision.Refusal
-		if errors.As(err, &refused) {
-			out.end("file/"+filepath.Base(settings.file), provision.Report{}, err)
-			return outcome(settings, provision.Report{}, err, log)
-		}
-		return usagef("--filename: %w", err)
+		return usagef("--filename: %w", withoutPath(err))
 	}
 	var report provision.Report
-	client, superuser, err := connectNautobot(ctx, settings, cluster, log)
+	client, superuser, err := s.nautobotClient(ctx, cluster, log)
 	if err == nil {
 		report, err = provision.Setup{
-			Nautobot: client, SuperuserToken: superuser, ManagedGroup: settings.rules.ManagedGroup,
-			Username: username, Token: token, Grace: settings.grace,
-			DryRun: settings.dryRun, Now: time.Now, Log: log,
+			Nautobot: client, SuperuserToken: superuser, ManagedGroup: s.rules.ManagedGroup,
+			Username: username, Token: token, Grace: s.grace,
+			DryRun: s.dryRun, Now: time.Now, Log: log,
 		}.Run(ctx)
 	}
-	if made {
-		report.Changes = append([]provision.Change{{Object: "file/" + filepath.Base(settings.file), Action: provision.Created}}, report.Changes...)
+	if created {
+		report.Changes = append([]provision.Change{{Object: file, Action: provision.Created}}, report.Changes...)
 	}
-	out.end("user/"+username, report, err)
-	return outcome(settings, report, err, log)
+	o.add(log, "user/"+username, report, err)
+	return o.err()
 }
 
-// provisionerToken is the token in the manifest, which is made if it is not
-// there. A dry run makes one too, but writes nothing.
-func provisionerToken(ctx context.Context, settings settings) (token provision.Sensitive, made bool, err error) {
-	file, err := os.Open(settings.file)
-	if errors.Is(err, fs.ErrNotExist) {
-		token, err = newProvisioner(settings)
+// provisionerToken is the token in the manifest. If there is no such file it is
+// created with a new one; a dry run makes one too, but writes nothing.
+func provisionerToken(ctx context.Context, s *settings) (token provision.Sensitive, created bool, err error) {
+	switch info, err := os.Stat(s.file); {
+	case errors.Is(err, fs.ErrNotExist):
+		token, err := newToken()
+		if err == nil {
+			err = createManifest(s, token)
+		}
 		return token, true, err
-	}
-	if err != nil {
+	case err != nil:
 		return token, false, err
+	case !info.Mode().IsRegular():
+		return token, false, errors.New("not a regular file")
 	}
-	defer func() { _ = file.Close() }()
-	manifest, err := kube.ReadManifest(file, "")
+	manifest, err := await(ctx, func() (kube.Manifest, error) { return readManifest(nil, s.file, "") })
 	if err != nil {
 		return token, false, err
 	}
@@ -129,31 +136,48 @@ func provisionerToken(ctx context.Context, settings settings) (token provision.S
 	if err != nil {
 		return token, false, err
 	}
-	token, err = provision.ParseToken(secret, settings.tokenKeys()...)
+	token, err = provision.ParseToken(secret, s.tokenKeys()...)
 	return token, false, err
 }
 
-// newProvisioner writes a manifest with a new token, for nobody else to read.
-func newProvisioner(settings settings) (provision.Sensitive, error) {
+func newToken() (provision.Sensitive, error) {
 	random := make([]byte, 20)
 	if _, err := rand.Read(random); err != nil {
 		return provision.Sensitive{}, err
 	}
-	token := provision.Hide(hex.EncodeToString(random))
-	if settings.dryRun {
-		return token, nil
+	return provision.Hide(hex.EncodeToString(random)), nil
+}
+
+// createManifest writes the token for nobody else to read, and only to a file
+// that nobody else put there: O_EXCL does not follow a link either. A dry run
+// looks whether that would work.
+func createManifest(s *settings, token provision.Sensitive) (err error) {
+	if s.dryRun {
+		if _, err := os.Lstat(s.file); err == nil {
+			return fs.ErrExist // a link to nothing
+		}
+		_, err := os.Stat(filepath.Dir(s.file))
+		return err
 	}
-	namespace, name := settings.superuserSecretName()
-	manifest := fmt.Sprintf(`# The token of the account that provisions the others. It must not bear the
+	// The names are quoted: 1234 or true would be read as something else.
+	manifest := fmt.Sprintf(`# The token of the account that provisions the others. It must not have the
 # label token/type: it is not provisioned itself.
 apiVersion: v1
 kind: Secret
 metadata:
-  namespace: %s
-  name: %s
+  namespace: %q
+  name: %q
 type: Opaque
 stringData:
-  %s: %s
-`, namespace, name, settings.tokenKeys()[0], token.Reveal())
-	return token, os.WriteFile(settings.file, []byte(manifest), 0o600)
+  %q: %q
+`, s.superuserNamespace(), s.superuserName(), s.tokenKeys()[0], token.Reveal())
+	file, err := os.OpenFile(s.file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(manifest)
+	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+		err = errors.Join(err, os.Remove(s.file)) // half a token is worse than none
+	}
+	return err
 }

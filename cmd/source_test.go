@@ -3,14 +3,15 @@ package cmd
 import (
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 const manifest = `apiVersion: v1
 kind: Secret
 metadata: {name: nautobot-token, namespace: openstack, labels: {token/type: nautobot}}
-stringData: {username: ` + username + `, password: ` + password + `, token: ` + key + `}
+stringData:
+  username: ` + username + `
+  password: ` + password + `
+  token: ` + key + `
 `
 
 func TestSecretFromAManifest(t *testing.T) {
@@ -25,9 +26,9 @@ func TestSecretFromAManifest(t *testing.T) {
 	// With the superuser token in the environment no cluster is needed at all.
 	t.Setenv("NAUTOBOT_TOKEN", w.nautobot.Token)
 	t.Setenv("KUBECONFIG", "/nowhere")
-	before := len(w.kube.requests())
+	before := len(w.kube.Requests())
 	w.run(t, "provision", "-f", file).check(t, exitDone, strings.ReplaceAll(byName.stdout, " (dry run)", ""), "")
-	if after := len(w.kube.requests()); after != before {
+	if after := len(w.kube.Requests()); after != before {
 		t.Errorf("the cluster was asked %d times, want 0", after-before)
 	}
 }
@@ -56,49 +57,6 @@ func TestManifestThatIsWrong(t *testing.T) {
 			got.check(t, tc.code, tc.stdout, got.stderr)
 			if n := len(w.nautobot.Requests()); n > 0 {
 				t.Errorf("Nautobot was asked %d times, want 0", n)
-			}
-		})
-	}
-}
-
-func TestSuperuserTokenComesFrom(t *testing.T) {
-	tests := map[string]struct {
-		prepare func(*testing.T, *world)
-		asked   []string // of the cluster
-	}{
-		"the superuser Secret": {
-			func(*testing.T, *world) {}, []string{"openstack/secrets/nautobot-token", "nautobot/secrets/nautobot-superuser"},
-		},
-		"another Secret and key": {
-			func(t *testing.T, w *world) {
-				w.kube.remove("nautobot/nautobot-superuser")
-				w.kube.put("ns/name", map[string]string{"token": newKey, "mine": w.nautobot.Token})
-				t.Setenv("NAUTOBOT_SUPERUSER_SECRET", "ns/name")
-				t.Setenv("NAUTOBOT_SUPERUSER_SECRET_KEY", "mine")
-			},
-			[]string{"openstack/secrets/nautobot-token", "ns/secrets/name"},
-		},
-		"NAUTOBOT_TOKEN": {
-			func(t *testing.T, w *world) { t.Setenv("NAUTOBOT_TOKEN", w.nautobot.Token) }, []string{"openstack/secrets/nautobot-token"},
-		},
-		"NAUTOBOT_TOKEN_FILE, with a newline": {
-			func(t *testing.T, w *world) { t.Setenv("NAUTOBOT_TOKEN_FILE", write(t, w.nautobot.Token+"\r\n")) },
-			[]string{"openstack/secrets/nautobot-token"},
-		},
-	}
-	for name, tc := range tests {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
-			tc.prepare(t, w)
-			if got := w.run(t, with("--dry-run")...); got.code != exitDone {
-				t.Errorf("exit code %d: %s", got.code, got.stderr)
-			}
-			var asked []string
-			for _, request := range w.kube.requests() {
-				asked = append(asked, strings.TrimPrefix(request, "GET /api/v1/namespaces/"))
-			}
-			if diff := cmp.Diff(tc.asked, asked); diff != "" {
-				t.Errorf("the cluster was asked (-want +got):\n%s", diff)
 			}
 		})
 	}

@@ -77,7 +77,7 @@ func ParseAccount(secret Secret, hosts AllowedHosts) (Account, error) {
 	}
 	account.Warnings = p.warnings
 	if len(p.problems) > 0 {
-		return Account{}, &Refusal{p.problems}
+		return Account{}, &Refusal{Problems: p.problems}
 	}
 	return account, nil
 }
@@ -89,7 +89,7 @@ func ParseToken(secret Secret, keys ...string) (Sensitive, error) {
 	i := slices.IndexFunc(keys, func(key string) bool { _, ok := secret.Data[key]; return ok })
 	token := Hide(p.token(keys[max(i, 0)]))
 	if len(p.problems) > 0 {
-		return Sensitive{}, &Refusal{p.problems}
+		return Sensitive{}, &Refusal{Problems: p.problems}
 	}
 	return token, nil
 }

@@ -9,12 +9,15 @@ import (
 // Refusal says that the account must not be provisioned as things stand:
 // trying again changes nothing, somebody has to change the Secret, the policy
 // or Nautobot first.
-type Refusal struct{ Problems []string }
+type Refusal struct {
+	Problems []string
+	Owner    string // of the account in question; for the log only, where it is another Secret's
+}
 
 func (r *Refusal) Error() string { return strings.Join(r.Problems, "; ") }
 
 func refuse(format string, args ...any) error {
-	return &Refusal{[]string{fmt.Sprintf(format, args...)}}
+	return &Refusal{Problems: []string{fmt.Sprintf(format, args...)}}
 }
 
 // NewRefusal is a refusal that an adapter found: the Secret is not there, say.

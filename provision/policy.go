@@ -27,7 +27,9 @@ type Rule struct {
 	Groups    []string // that the account is put into; they have to exist
 	Superuser bool     // the account is a superuser
 	Adopt     bool     // an existing account of that name may be taken over
+	AdoptFrom []string // owners whose accounts these Secrets take over
 	Exclusive bool     // the account's other tokens are superseded too
+	Revoke    bool     // the account is deactivated when the Secret is gone
 }
 
 // Allow returns the rule for a Secret that asks for an account of that name.
