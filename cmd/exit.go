@@ -86,17 +86,19 @@ func (o *outcome) err() error {
 func finish(ctx context.Context, command *cobra.Command, stdout *checkedWriter, err error) int {
 	told, ok := errors.AsType[codeError](err)
 	code := int(told)
-	if err != nil && !ok { // ours, or cobra's about arguments
+	tell := func(message string) {
+		_, _ = fmt.Fprintf(command.ErrOrStderr(), "%s: %s\n", command.Root().Name(), oneLine(message))
+	}
+	switch {
+	case stdout.err != nil: // err can be the same, and nobody read what else is told
+		code = exitFailed
+		tell("write to standard output: " + stdout.err.Error())
+	case err != nil && !ok: // ours, or cobra's about arguments
 		code = exitUsage
-		_, _ = fmt.Fprintf(command.ErrOrStderr(), "%s: %s\nSee '%s --help'.\n", command.Root().Name(), oneLine(err.Error()), command.CommandPath())
+		tell(err.Error())
+		_, _ = fmt.Fprintf(command.ErrOrStderr(), "See '%s --help'.\n", command.CommandPath())
 	}
-	if stdout.err != nil {
-		_, _ = fmt.Fprintf(command.ErrOrStderr(), "%s: write to standard output: %s\n", command.Root().Name(), oneLine(stdout.err.Error()))
-		if code != exitUsage {
-			code = exitFailed
-		}
-	}
-	if stopped, ok := errors.AsType[stoppedError](context.Cause(ctx)); ok && (code == exitFailed || code == exitRefused) {
+	if stopped, ok := errors.AsType[stoppedError](context.Cause(ctx)); ok && code != exitDone && code != exitPending {
 		return exitSignal + int(stopped.signal)
 	}
 	return code

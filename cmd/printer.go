@@ -51,6 +51,9 @@ func (p *printer) print(object string, report provision.Report, err error) {
 		rows = append(rows, row{object, provision.Failed, nil, []string{err.Error()}, p.dryRun})
 	}
 	var lines bytes.Buffer
+	for i := range rows {
+		rows[i].clean()
+	}
 	if p.json {
 		encoder := json.NewEncoder(&lines)
 		encoder.SetEscapeHTML(false)
@@ -83,7 +86,22 @@ func (r row) text(width int) string {
 	}
 	padding := strings.Repeat(" ", max(0, len("unchanged")-len(r.Action)))
 	text := fmt.Sprintf("%-*s %s%s%s %s", width, r.Object, r.Action, suffix, padding, strings.Join(details, "; "))
-	return strings.TrimRight(oneLine(text), " ")
+	return strings.TrimRight(text, " ")
+}
+
+// clean takes out of every text what could begin a second line. The texts are
+// Nautobot's in part.
+func (r *row) clean() {
+	r.Object = oneLine(r.Object)
+	r.Fields, r.Notes = oneLineEach(r.Fields), oneLineEach(r.Notes)
+}
+
+func oneLineEach(texts []string) []string {
+	var clean []string
+	for _, text := range texts {
+		clean = append(clean, oneLine(text))
+	}
+	return clean
 }
 
 // oneLine is a text without what could begin a second line, or steer a

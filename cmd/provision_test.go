@@ -340,6 +340,9 @@ func TestSignalEndsTheRunAfterTheRequestInFlight(t *testing.T) {
 		if got.code != exitSignal+int(syscall.SIGTERM) {
 			t.Errorf("signal at request %d: exit code %d, want 143; %s", n, got.code, got.stderr)
 		}
+		if events := w.kube.EventTexts(); len(events) > 0 {
+			t.Errorf("signal at request %d: Events are %q, want none: nothing is wrong", n, events)
+		}
 	}
 }
 

@@ -1,7 +1,9 @@
 package cmd
 
 import (
+	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -362,6 +364,25 @@ func TestPlainHTTPIsForLoopbackAndForThoseWhoAllowIt(t *testing.T) {
 	} {
 		if _, err := read(t, args...); err == nil {
 			t.Errorf("%v: accepted", args)
+		}
+	}
+}
+
+// Logs are for people on a terminal only: /dev/null is a device, too.
+func TestLogsAreTextOnATerminal(t *testing.T) {
+	emptyEnvironment(t)
+	for device, want := range map[string]string{"/dev/ptmx": "*slog.TextHandler", "/dev/null": "*slog.JSONHandler"} {
+		file, err := os.OpenFile(device, os.O_RDWR, 0)
+		if err != nil {
+			t.Skip(err)
+		}
+		defer file.Close()
+		s, err := read(t, "--nautobot-url=https://host")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprintf("%T", s.logger(file).Handler()); got != want {
+			t.Errorf("%s: %s, want %s", device, got, want)
 		}
 	}
 }

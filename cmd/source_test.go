@@ -1,8 +1,13 @@
 package cmd
 
 import (
+	"context"
+	"net/http"
 	"strings"
+	"syscall"
 	"testing"
+
+	"github.com/rackerlabs/understack/go/nautobot-token/kube/kubetest"
 )
 
 const manifest = `apiVersion: v1
@@ -60,6 +65,55 @@ func TestManifestThatIsWrong(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A Secret that is deleted and made again is missing for a moment.
+func TestMissingSecretIsLookedForAgain(t *testing.T) {
+	secrets := func(w *world) (n int) {
+		for _, request := range w.kube.Requests() {
+			if request == "GET /api/v1/namespaces/openstack/secrets/nautobot-token" {
+				n++
+			}
+		}
+		return n
+	}
+	for missing := range looks + 1 {
+		w := newWorld(t)
+		w.kube.Intercept(func(r *http.Request, n int) http.Handler {
+			if n <= missing {
+				return kubetest.Refuse(http.StatusNotFound)
+			}
+			return nil
+		})
+		want := exitDone
+		if missing == looks {
+			want = exitRefused
+		}
+		if got := w.run(t, with("--dry-run")...); got.code != want || secrets(w) != min(missing+1, looks) {
+			t.Errorf("missing %d times: exit code %d after %d looks, want %d; %s", missing, got.code, secrets(w), want, got.stdout)
+		}
+	}
+}
+
+// The end of the run is not waited for.
+func TestMissingSecretIsLookedForUntilTheEnd(t *testing.T) {
+	w := newWorld(t)
+	w.kube.Remove("openstack/nautobot-token")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	w.kube.Intercept(func(*http.Request, int) http.Handler {
+		cancel(stoppedError{syscall.SIGTERM})
+		return nil
+	})
+	if got := w.runWith(ctx, t, "", provisionIt...); got.code != 143 || len(w.kube.Requests()) != 1 {
+		t.Errorf("exit code %d after %q: %s", got.code, w.kube.Requests(), got.stderr)
+	}
+}
+
+func TestManifestOfAnotherKindIsNamed(t *testing.T) {
+	w := newWorld(t)
+	external := strings.NewReplacer("apiVersion: v1", "apiVersion: external-secrets.io/v1", "kind: Secret", "kind: ExternalSecret").Replace(manifest)
+	got := w.runWith(t.Context(), t, external, "provision", "-f", "-")
+	got.check(t, exitRefused, "secret/- refused   the manifest holds ExternalSecret nautobot-token: want a Secret, apiVersion v1\n", got.stderr)
 }
 
 func TestNamespaceComesFrom(t *testing.T) {
