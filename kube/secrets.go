@@ -3,7 +3,6 @@ package kube
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -32,22 +31,6 @@ func (c *Client) Secret(ctx context.Context, namespace, name string) (provision.
 		return provision.Secret{}, fmt.Errorf("read Secret %s/%s: what answered is no Kubernetes API server", namespace, name)
 	}
 	return toSecret(secret), nil
-}
-
-// SuperuserToken reads the token with which Nautobot is administered, from
-// the first of the keys that the Secret has. No error of it is a refusal: the
-// Secret may well come a little later.
-func (c *Client) SuperuserToken(ctx context.Context, namespace, name string, keys []string) (provision.Sensitive, error) {
-	secret, err := c.Secret(ctx, namespace, name)
-	if err != nil { // %v: that this Secret is missing is not that the other one is
-		return provision.Sensitive{}, fmt.Errorf("superuser token: %v", err)
-	}
-	for _, key := range keys {
-		if value, ok := secret.Data[key]; ok {
-			return value, nil
-		}
-	}
-	return provision.Sensitive{}, fmt.Errorf("superuser token: Secret %s/%s has no key %s", namespace, name, strings.Join(keys, " or "))
 }
 
 // Source reads one Secret whenever it is asked.

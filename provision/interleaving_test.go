@@ -99,6 +99,7 @@ func TestEveryInterleavingOfTwoSecretsForOneAccount(t *testing.T) {
 				t.Parallel()
 				explorer{
 					prepare: func(t tb, w *world) {
+						w.mustRunFor(t, fixed(secretOf("somebody", "x", map[string]string{"username": "somebody", "token": key("somebody")})))
 						prepare(t, w)
 						w.rule.Adopt = true
 						if apiOnly {

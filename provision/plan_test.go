@@ -134,7 +134,7 @@ func TestPlan(t *testing.T) {
 		},
 		"all as it should be, after this run took the account over": {
 			have:  func(o *Observed) { o.wrote, o.adopted = true, true },
-			steps: []step{userStays, tokenStays, verified, {write: confirmOwner{someDesired().Owner, byToken}}},
+			steps: []step{userStays, tokenStays, verified, {write: confirmOwner{someDesired().Owner, planUsername}}},
 		},
 		// Group and permission, account, token, proof, and then what ends something.
 		"everything from nothing": {
@@ -394,7 +394,7 @@ type promises struct {
 // order is that of the writes of a plan; accounts from before come after it.
 var order = []kind{
 	"create group", "save permission", "create user", "update user", "create token", "update token",
-	"verify token", "clear password", "expire tokens", "delete tokens", "confirm owner",
+	"verify token", "clear password", "expire tokens", "delete tokens",
 }
 
 func (p *promises) checkOrder(steps []step) {
@@ -403,11 +403,14 @@ func (p *promises) checkOrder(steps []step) {
 		if s.write == nil {
 			continue
 		}
+		if s.write.kind() == "confirm owner" {
+			continue // before tokens of others end, and last
+		}
 		place := slices.Index(order, s.write.kind())
 		if p.former(s.write) != nil {
 			place = len(order)
 		}
-		verified = verified || order[min(place, 10)] == "verify token"
+		verified = verified || order[min(place, 9)] == "verify token"
 		switch {
 		case place < last:
 			p.say("%s comes too late", s.write.kind())
@@ -415,7 +418,7 @@ func (p *promises) checkOrder(steps []step) {
 			p.say("%s comes before the tokens are known", s.write.kind())
 		case place >= 7 && place < len(order) && !verified:
 			p.say("%s comes before the token is verified", s.write.kind())
-		case place >= 7 && order[min(place, 10)] != "confirm owner" && !s.recheck:
+		case place >= 7 && order[min(place, 9)] != "confirm owner" && !s.recheck:
 			p.say("%s comes without a look at the Secret", s.write.kind())
 		}
 		last, known = place, known || s.reobserve
@@ -473,7 +476,7 @@ func (p *promises) checkWrite(s step) {
 		}
 	case expireTokens:
 		for _, id := range w.IDs {
-			p.checkEnd(id, w.Until)
+			p.checkEnd(id, noon.Add(w.In))
 		}
 	case deleteTokens:
 		for _, id := range w.IDs {
@@ -511,9 +514,6 @@ func (p *promises) checkEnd(id string, until time.Time) {
 	}
 	p.ended = append(p.ended, id)
 	token, grace := p.have.Tokens[i], p.want.Grace
-	if p.have.revived {
-		grace = 0
-	}
 	from, marked := strings.CutPrefix(token.Description, descriptionPrefix)
 	ours := marked && (from == p.want.Owner.String() || from == formerOwner && p.want.Rule.AdoptFrom != nil)
 	foreign := marked && !ours && !p.have.isSelf(*p.have.User)
@@ -598,7 +598,7 @@ func carriedOut(want Desired, have *Observed, steps []step) bool {
 		case expireTokens:
 			for i := range have.Tokens {
 				if slices.Contains(w.IDs, have.Tokens[i].ID) {
-					have.Tokens[i].Expires = w.Until
+					have.Tokens[i].Expires = noon.Add(w.In)
 				}
 			}
 		case deleteTokens:

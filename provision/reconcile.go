@@ -257,6 +257,9 @@ func (r *reconciler) abandon(ctx context.Context, want Desired, cause error) err
 	if ctx.Err() == nil && (current == nil || errors.Is(current, ErrNoSecret)) {
 		r.leave(ctx, want, refused)
 	}
+	if errors.Is(cause, ErrNoSecret) { // in the middle of a run; the next one says what it means
+		return errors.New(cause.Error())
+	}
 	if refused && r.wrote {
 		return fmt.Errorf("after a part of it was written: %v; the next run is refused before it writes", refusal)
 	}

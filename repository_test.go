@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,23 +14,27 @@ import (
 
 const module = "github.com/rackerlabs/understack/go/nautobot-token"
 
-// mayImport says what the floors of the house may stand on. Test files are
-// free, as is what is not part of the program.
+// mayImport says what each folder may import. Test files are free, and so is
+// what is not part of the program.
 func mayImport(folder, path string) bool {
 	standard := !strings.Contains(strings.Split(path, "/")[0], ".")
-	ours := path == module || strings.HasPrefix(path, module+"/")
+	ours, inside := strings.CutPrefix(path, module+"/")
 	switch {
 	case path == module:
 		return false // nothing imports main
+	case folder == ".":
+		return standard || ours == "cmd"
+	case inside && ours == "cmd":
+		return false // except main
 	case strings.HasPrefix(path, "github.com/nautobot/go-nautobot/"):
 		return folder == "nautobot"
 	case strings.HasPrefix(path, "k8s.io/"), strings.HasPrefix(path, "sigs.k8s.io/"):
-		return folder == "kube" || folder == "." && path == "k8s.io/apimachinery/pkg/util/validation" ||
+		return folder == "kube" || folder == "cmd" && path == "k8s.io/apimachinery/pkg/util/validation" ||
 			folder == "nautobot" && path == "k8s.io/apimachinery/pkg/util/wait"
-	case folder == "provision", folder == "nautobot/nautobottest", folder == "kube/kubetest":
+	case folder == "provision", folder == "nautobot/nautobottest", folder == "kube/kubetest", folder == "provision/provisiontest":
 		return standard
 	case folder == "nautobot", folder == "kube":
-		return !ours || path == module+"/provision"
+		return !inside || ours == "provision" // not each other
 	}
 	return true
 }
@@ -71,9 +76,39 @@ func TestImports(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The walk did come by.
-	for _, one := range []string{". " + module + "/provision", "nautobot github.com/nautobot/go-nautobot/v2", "kube k8s.io/client-go/rest", "provision errors"} {
+	for _, one := range []string{". " + module + "/cmd", "cmd " + module + "/provision", "nautobot github.com/nautobot/go-nautobot/v2", "kube k8s.io/client-go/rest", "provision errors"} {
 		if !seen[one] {
 			t.Errorf("%s was not seen", one)
+		}
+	}
+}
+
+// What SECURITY.md says is shown by tests: they have to exist.
+func TestSecurityNamesTestsThatExist(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("SECURITY.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var source strings.Builder
+	err = filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		source.Write(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := regexp.MustCompile("`((?:Test|Fuzz)[A-Za-z]+)`").FindAllStringSubmatch(string(page), -1)
+	if len(names) < 20 {
+		t.Errorf("SECURITY.md names %d tests", len(names))
+	}
+	for _, name := range names {
+		if !strings.Contains(source.String(), "func "+name[1]+"(") {
+			t.Errorf("SECURITY.md names %s, which there is not", name[1])
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package cmd
 
 import (
 	"context"
@@ -47,7 +47,7 @@ func TestFirstRunCreatesAndSecondRunWritesNothing(t *testing.T) {
 	if writes, all := w.nautobot.Writes(), w.nautobot.Requests(); len(writes) > 0 || len(all) > 3 {
 		t.Errorf("the second run sent %v, want at most 3 reads", all)
 	}
-	if events := w.kube.eventTexts(); len(events) != 1 || !strings.HasPrefix(events[0], "Normal openstack/nautobot-token Provisioned: ") {
+	if events := w.kube.EventTexts(); len(events) != 1 || !strings.HasPrefix(events[0], "Normal openstack/nautobot-token Provisioned: ") {
 		t.Errorf("Events are %q, want one, of the first run", events)
 	}
 }
@@ -56,10 +56,10 @@ func TestDryRunSaysWhatTheRunDoes(t *testing.T) {
 	tests := map[string]func(*world){
 		"everything is missing": func(w *world) { w.nautobot.DeleteUser(username) },
 		"the token was rotated": func(w *world) {
-			w.kube.put("openstack/nautobot-token", map[string]string{"username": username, "password": password, "token": newKey})
+			w.kube.Put("openstack/nautobot-token", map[string]string{"username": username, "password": password, "token": newKey})
 		},
 		"the password was rotated": func(w *world) {
-			w.kube.put("openstack/nautobot-token", map[string]string{"username": username, "password": newPassword, "token": key})
+			w.kube.Put("openstack/nautobot-token", map[string]string{"username": username, "password": newPassword, "token": key})
 		},
 		"the token was made read-only by hand": func(w *world) {
 			w.nautobot.UpdateToken(key, func(t *nautobottest.Token) { t.ReadOnly = true })
@@ -95,7 +95,7 @@ func TestDryRunSaysWhatTheRunDoes(t *testing.T) {
 func TestRotationSupersedesTheOldToken(t *testing.T) {
 	w := newWorld(t)
 	w.run(t, provisionIt...)
-	w.kube.put("openstack/nautobot-token", map[string]string{"username": username, "password": password, "token": newKey})
+	w.kube.Put("openstack/nautobot-token", map[string]string{"username": username, "password": password, "token": newKey})
 	w.run(t, with("--rotation-grace", "90m")...).check(t, exitDone,
 		"user/svc-openstack             unchanged\n"+
 			"token/openstack/nautobot-token created   1 superseded token expires in 1h30m\n", "")
@@ -112,13 +112,13 @@ func TestTextAndJSONAgree(t *testing.T) {
 		"created":   func(*world) []string { return provisionIt },
 		"unchanged": func(w *world) []string { w.run(t, provisionIt...); return provisionIt },
 		"refused": func(w *world) []string {
-			w.kube.put("openstack/nautobot-token", map[string]string{"username": "a b", "password": " ", "token": "short"})
+			w.kube.Put("openstack/nautobot-token", map[string]string{"username": "a b", "password": " ", "token": "short"})
 			return provisionIt
 		},
-		"failed": func(w *world) []string { w.kube.refuseAll(http.StatusForbidden); return provisionIt },
+		"failed": func(w *world) []string { w.kube.RefuseAll(http.StatusForbidden); return provisionIt },
 		"updated": func(w *world) []string {
 			w.run(t, provisionIt...)
-			w.kube.put("openstack/nautobot-token", map[string]string{"username": username, "password": newPassword, "token": newKey})
+			w.kube.Put("openstack/nautobot-token", map[string]string{"username": username, "password": newPassword, "token": newKey})
 			return provisionIt
 		},
 	}
@@ -127,9 +127,9 @@ func TestTextAndJSONAgree(t *testing.T) {
 			w := newWorld(t)
 			args := append(slices.Clone(prepare(w)), "--dry-run")
 			text, asJSON := w.run(t, args...), w.run(t, append(args, "-o", "json")...)
-			var lines []line
+			var lines []row
 			for decoder := json.NewDecoder(strings.NewReader(asJSON.stdout)); decoder.More(); {
-				var l line
+				var l row
 				if err := decoder.Decode(&l); err != nil {
 					t.Fatal(err)
 				}
@@ -163,7 +163,7 @@ func TestRefusals(t *testing.T) {
 		return func(w *world) {
 			values := map[string]string{"username": username, "password": password, "token": key}
 			change(values)
-			w.kube.put("openstack/nautobot-token", values)
+			w.kube.Put("openstack/nautobot-token", values)
 		}
 	}
 	tests := map[string]struct {
@@ -172,10 +172,10 @@ func TestRefusals(t *testing.T) {
 		noEvent bool
 	}{
 		"the Secret is not there": {
-			func(w *world) { w.kube.remove("openstack/nautobot-token") }, "there is no Secret openstack/nautobot-token", true,
+			func(w *world) { w.kube.Remove("openstack/nautobot-token") }, "there is no Secret openstack/nautobot-token", true,
 		},
 		"the label is missing": {
-			func(w *world) { w.kube.unlabel("openstack/nautobot-token") }, "the label token/type: nautobot is missing", false,
+			func(w *world) { w.kube.Unlabel("openstack/nautobot-token") }, "the label token/type: nautobot is missing", false,
 		},
 		"keys are missing": {
 			secret(func(v map[string]string) { delete(v, "username"); delete(v, "token") }),
@@ -221,7 +221,7 @@ func TestRefusals(t *testing.T) {
 			if writes := w.nautobot.Writes(); len(writes) > 0 || !cmp.Equal(before, w.nautobot.Snapshot()) {
 				t.Errorf("wrote %v", writes)
 			}
-			events := w.kube.eventTexts()
+			events := w.kube.EventTexts()
 			if tc.noEvent != (len(events) == 0) || !tc.noEvent && !strings.HasPrefix(events[0], "Warning openstack/nautobot-token Refused: "+tc.want) {
 				t.Errorf("Events are %q", events)
 			}
@@ -229,49 +229,51 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// What may work next time is exit 1, in bounded time.
+// What may work next time is exit 1, in bounded time, and the Secret's owner is
+// told, even where the time is over.
 func TestFailures(t *testing.T) {
 	tests := map[string]struct {
 		prepare func(*testing.T, *world)
 		want    string // part of the line
+		unread  bool   // the Secret could not be read
 	}{
 		"nobody listens": {
-			func(_ *testing.T, w *world) { w.nautobot.Close() }, "no answer from Nautobot: dial tcp",
+			func(_ *testing.T, w *world) { w.nautobot.Close() }, "no answer from Nautobot: dial tcp", false,
 		},
 		"Nautobot answers 503": {
-			func(_ *testing.T, w *world) { always(w, nautobottest.Answer(503, "text/html", key)) }, "Nautobot answered 503",
+			func(_ *testing.T, w *world) { always(w, nautobottest.Answer(503, "text/html", key)) }, "Nautobot answered 503", false,
 		},
 		"Nautobot answers with a page": {
 			func(_ *testing.T, w *world) { always(w, nautobottest.Answer(200, "text/html", key)) },
-			"find user: Nautobot answered 200: the answer cannot be read (text/html) (is --nautobot-url right?)",
+			"find user: Nautobot answered 200: the answer cannot be read (text/html) (is --nautobot-url right?)", false,
 		},
 		"Nautobot accepts and never answers": {
-			func(_ *testing.T, w *world) { always(w, nautobottest.Hang()) }, "no answer from Nautobot: timed out",
+			func(_ *testing.T, w *world) { always(w, nautobottest.Hang()) }, "no answer from Nautobot: timed out", false,
 		},
 		"the superuser token is wrong": {
 			func(t *testing.T, _ *world) { t.Setenv("NAUTOBOT_TOKEN", newKey) },
-			"find user: Nautobot answered 403: Invalid token (the superuser token is not accepted)",
+			"find user: Nautobot answered 403: Invalid token (the superuser token is not accepted)", false,
 		},
 		"there is no superuser Secret": {
-			func(_ *testing.T, w *world) { w.kube.remove("nautobot/nautobot-superuser") },
-			"superuser token: there is no Secret nautobot/nautobot-superuser",
+			func(_ *testing.T, w *world) { w.kube.Remove("nautobot/nautobot-superuser") },
+			"superuser token: there is no Secret nautobot/nautobot-superuser", false,
 		},
 		"the superuser Secret has no such key": {
 			func(t *testing.T, _ *world) { t.Setenv("NAUTOBOT_SUPERUSER_SECRET_KEY", "nosuch") },
-			"superuser token: Secret nautobot/nautobot-superuser has no key nosuch",
+			"superuser token: Secret nautobot/nautobot-superuser: the key of --superuser-secret-key (NAUTOBOT_SUPERUSER_SECRET_KEY) is missing", false,
 		},
 		"the superuser token cannot stand in a header": {
 			func(_ *testing.T, w *world) {
-				w.kube.put("nautobot/nautobot-superuser", map[string]string{"token": key + "\n" + newKey})
+				w.kube.Put("nautobot/nautobot-superuser", map[string]string{"token": key + "\n" + newKey})
 			},
-			"Secret nautobot/nautobot-superuser: the superuser token is empty, or has characters that no token has",
+			"superuser token: Secret nautobot/nautobot-superuser: the token contains characters that are not allowed in a token", false,
 		},
 		"RBAC forbids": {
-			func(_ *testing.T, w *world) { w.kube.refuseAll(http.StatusForbidden) },
-			"read Secret openstack/nautobot-token: Forbidden; the service account needs a Role that allows to get it",
+			func(_ *testing.T, w *world) { w.kube.RefuseAll(http.StatusForbidden) },
+			"; the service account needs a Role that allows to get it", true,
 		},
 		"the API server has trouble": {
-			func(_ *testing.T, w *world) { w.kube.refuseAll(http.StatusInternalServerError) }, "read Secret openstack/nautobot-token: ",
+			func(_ *testing.T, w *world) { w.kube.RefuseAll(http.StatusInternalServerError) }, "read Secret openstack/nautobot-token: ", true,
 		},
 	}
 	for name, tc := range tests {
@@ -286,8 +288,9 @@ func TestFailures(t *testing.T) {
 			if !strings.Contains(got.stderr, "level=ERROR msg=failed secret=openstack/nautobot-token error=") {
 				t.Errorf("standard error is %q", got.stderr)
 			}
-			if events := w.kube.eventTexts(); len(events) > 0 {
-				t.Errorf("Events are %q, want none: it may work next time", events)
+			events := w.kube.EventTexts()
+			if tc.unread && len(events) > 0 || !tc.unread && (len(events) != 1 || !strings.HasPrefix(events[0], "Warning openstack/nautobot-token Failed: ") || !strings.Contains(events[0], tc.want)) {
+				t.Errorf("Events are %q, want one if the Secret could be read", events)
 			}
 		})
 	}
@@ -336,6 +339,31 @@ func TestSignalEndsTheRunAfterTheRequestInFlight(t *testing.T) {
 		}
 		if got.code != exitSignal+int(syscall.SIGTERM) {
 			t.Errorf("signal at request %d: exit code %d, want 143; %s", n, got.code, got.stderr)
+		}
+		if events := w.kube.EventTexts(); len(events) > 0 {
+			t.Errorf("signal at request %d: Events are %q, want none: nothing is wrong", n, events)
+		}
+	}
+}
+
+// An account without a password in the Secret: its token works, and nobody
+// can log in.
+func TestAccountForTheAPIOnly(t *testing.T) {
+	w := newWorld(t)
+	w.kube.Put("openstack/nautobot-token", map[string]string{"username": username, "token": key})
+	if got := w.run(t, provisionIt...); got.code != exitDone {
+		t.Fatalf("exit code %d: %s", got.code, got.stderr)
+	}
+	if user, _ := w.nautobot.User(username); user.Password != "" {
+		t.Error("the account has a password")
+	}
+	w.nautobot.ResetRequests()
+	if got := w.run(t, provisionIt...); got.code != exitDone || got.stdout != unchanged {
+		t.Errorf("second run: exit code %d, standard output %q", got.code, got.stdout)
+	}
+	for _, r := range w.nautobot.Requests() {
+		if !r.Safe() || r.Scheme == "Basic" {
+			t.Errorf("the second run sent %v", r)
 		}
 	}
 }

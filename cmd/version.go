@@ -1,7 +1,8 @@
-package main
+package cmd
 
 import (
 	"fmt"
+	"io"
 	"runtime"
 	"runtime/debug"
 
@@ -18,19 +19,15 @@ func newVersionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version, the commit, and what it was built with",
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usagef("version takes no arguments")
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			b := readBuild()
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "version      %s\ncommit       %s\ngo           %s\ngo-nautobot  %s\n",
-				b.version, b.commit, runtime.Version(), b.goNautobot)
-			return err
-		},
+		Args:  cobra.NoArgs,
+		Run:   func(cmd *cobra.Command, _ []string) { printVersion(cmd.OutOrStdout()) },
 	}
+}
+
+func printVersion(out io.Writer) {
+	b := readBuild()
+	_, _ = fmt.Fprintf(out, "version      %s\ncommit       %s\ngo           %s\ngo-nautobot  %s\n",
+		b.version, b.commit, runtime.Version(), b.goNautobot)
 }
 
 type build struct{ version, commit, goNautobot string }

@@ -1,16 +1,22 @@
-package main
+package cmd
 
 import (
+	"context"
+	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/rackerlabs/understack/go/nautobot-token/kube/kubetest"
 )
 
 const manifest = `apiVersion: v1
 kind: Secret
 metadata: {name: nautobot-token, namespace: openstack, labels: {token/type: nautobot}}
-stringData: {username: ` + username + `, password: ` + password + `, token: ` + key + `}
+stringData:
+  username: ` + username + `
+  password: ` + password + `
+  token: ` + key + `
 `
 
 func TestSecretFromAManifest(t *testing.T) {
@@ -25,9 +31,9 @@ func TestSecretFromAManifest(t *testing.T) {
 	// With the superuser token in the environment no cluster is needed at all.
 	t.Setenv("NAUTOBOT_TOKEN", w.nautobot.Token)
 	t.Setenv("KUBECONFIG", "/nowhere")
-	before := len(w.kube.requests())
+	before := len(w.kube.Requests())
 	w.run(t, "provision", "-f", file).check(t, exitDone, strings.ReplaceAll(byName.stdout, " (dry run)", ""), "")
-	if after := len(w.kube.requests()); after != before {
+	if after := len(w.kube.Requests()); after != before {
 		t.Errorf("the cluster was asked %d times, want 0", after-before)
 	}
 }
@@ -61,47 +67,53 @@ func TestManifestThatIsWrong(t *testing.T) {
 	}
 }
 
-func TestSuperuserTokenComesFrom(t *testing.T) {
-	tests := map[string]struct {
-		prepare func(*testing.T, *world)
-		asked   []string // of the cluster
-	}{
-		"the superuser Secret": {
-			func(*testing.T, *world) {}, []string{"openstack/secrets/nautobot-token", "nautobot/secrets/nautobot-superuser"},
-		},
-		"another Secret and key": {
-			func(t *testing.T, w *world) {
-				w.kube.remove("nautobot/nautobot-superuser")
-				w.kube.put("ns/name", map[string]string{"token": newKey, "mine": w.nautobot.Token})
-				t.Setenv("NAUTOBOT_SUPERUSER_SECRET", "ns/name")
-				t.Setenv("NAUTOBOT_SUPERUSER_SECRET_KEY", "mine")
-			},
-			[]string{"openstack/secrets/nautobot-token", "ns/secrets/name"},
-		},
-		"NAUTOBOT_TOKEN": {
-			func(t *testing.T, w *world) { t.Setenv("NAUTOBOT_TOKEN", w.nautobot.Token) }, []string{"openstack/secrets/nautobot-token"},
-		},
-		"NAUTOBOT_TOKEN_FILE, with a newline": {
-			func(t *testing.T, w *world) { t.Setenv("NAUTOBOT_TOKEN_FILE", write(t, w.nautobot.Token+"\r\n")) },
-			[]string{"openstack/secrets/nautobot-token"},
-		},
+// A Secret that is deleted and made again is missing for a moment.
+func TestMissingSecretIsLookedForAgain(t *testing.T) {
+	secrets := func(w *world) (n int) {
+		for _, request := range w.kube.Requests() {
+			if request == "GET /api/v1/namespaces/openstack/secrets/nautobot-token" {
+				n++
+			}
+		}
+		return n
 	}
-	for name, tc := range tests {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
-			tc.prepare(t, w)
-			if got := w.run(t, with("--dry-run")...); got.code != exitDone {
-				t.Errorf("exit code %d: %s", got.code, got.stderr)
+	for missing := range looks + 1 {
+		w := newWorld(t)
+		w.kube.Intercept(func(r *http.Request, n int) http.Handler {
+			if n <= missing {
+				return kubetest.Refuse(http.StatusNotFound)
 			}
-			var asked []string
-			for _, request := range w.kube.requests() {
-				asked = append(asked, strings.TrimPrefix(request, "GET /api/v1/namespaces/"))
-			}
-			if diff := cmp.Diff(tc.asked, asked); diff != "" {
-				t.Errorf("the cluster was asked (-want +got):\n%s", diff)
-			}
+			return nil
 		})
+		want := exitDone
+		if missing == looks {
+			want = exitRefused
+		}
+		if got := w.run(t, with("--dry-run")...); got.code != want || secrets(w) != min(missing+1, looks) {
+			t.Errorf("missing %d times: exit code %d after %d looks, want %d; %s", missing, got.code, secrets(w), want, got.stdout)
+		}
 	}
+}
+
+// The end of the run is not waited for.
+func TestMissingSecretIsLookedForUntilTheEnd(t *testing.T) {
+	w := newWorld(t)
+	w.kube.Remove("openstack/nautobot-token")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	w.kube.Intercept(func(*http.Request, int) http.Handler {
+		cancel(stoppedError{syscall.SIGTERM})
+		return nil
+	})
+	if got := w.runWith(ctx, t, "", provisionIt...); got.code != 143 || len(w.kube.Requests()) != 1 {
+		t.Errorf("exit code %d after %q: %s", got.code, w.kube.Requests(), got.stderr)
+	}
+}
+
+func TestManifestOfAnotherKindIsNamed(t *testing.T) {
+	w := newWorld(t)
+	external := strings.NewReplacer("apiVersion: v1", "apiVersion: external-secrets.io/v1", "kind: Secret", "kind: ExternalSecret").Replace(manifest)
+	got := w.runWith(t.Context(), t, external, "provision", "-f", "-")
+	got.check(t, exitRefused, "secret/- refused   the manifest holds ExternalSecret nautobot-token: want a Secret, apiVersion v1\n", got.stderr)
 }
 
 func TestNamespaceComesFrom(t *testing.T) {
