@@ -43,10 +43,7 @@ func apiOnly(d *Desired) { d.Password = Sensitive{} }
 // healthyObserved has exactly that.
 func healthyObserved() Observed {
 	return Observed{
-		User: &User{
-			ID: "user-1", Username: planUsername, FirstName: firstName, LastName: planOwner,
-			Active: true, Groups: []Group{{1, "managed"}},
-		},
+		User:          &User{ID: "user-1", Username: planUsername, FirstName: firstName, LastName: planOwner, Active: true, Groups: []Group{{1, "managed"}}},
 		PasswordWorks: true,
 		TokensKnown:   true,
 		Tokens:        []Token{{ID: "token-1", Key: Hide(someToken), Username: planUsername, Description: byUs, Writable: true}},
@@ -203,6 +200,7 @@ func TestPlanStops(t *testing.T) {
 		"every right, and no token":        {nil, withRights, taken, true},
 		"every right but the group":        {nil, func(o *Observed) { withRights(o); o.User.Groups = nil }, "", false},
 		"every right, but inactive":        {nil, func(o *Observed) { withRights(o); o.User.Active, o.User.FirstName = false, firstNameRevoked }, "", false},
+		"every right, but no such group":   {nil, func(o *Observed) { withRights(o); o.ManagedGroup.Exists = false }, "", false},
 		"every right, but no permission":   {nil, func(o *Observed) { withRights(o); o.ManagedGroup.Permission = nil }, "", false},
 		"adopted, some account's token":    {adopt, func(o *Observed) { byHand(o, tokenHolderUnknown) }, unsure, true},
 		"adopted, some expired token":      {adopt, func(o *Observed) { byHand(o, tokenExpired) }, unsure, true},
@@ -274,15 +272,7 @@ func someCase(seed uint64) (Desired, Observed) {
 		have.ManagedGroup = &ManagedGroup{Exists: flip()}
 		if flip() {
 			have.ManagedGroup = rightGroup()
-			p := have.ManagedGroup.Permission
-			for _, drift := range []func(){
-				func() { p.Enabled = false }, func() { p.ObjectTypes = nil }, func() { p.Actions = p.Actions[:2] },
-				func() { p.Constraints = nil }, func() { p.Groups = []Group{{9, "people"}} },
-			} {
-				if rarely() {
-					drift()
-				}
-			}
+			have.ManagedGroup.Permission.Enabled = flip()
 		}
 	}
 	for i := range r.IntN(3) {
