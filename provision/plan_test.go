@@ -74,6 +74,7 @@ var (
 	userStays  = line(userObject)
 	tokenStays = line(tokenObject)
 	verified   = step{write: verifyToken{byToken}}
+	confirmed  = step{write: confirmOwner{someDesired().Owner, planUsername}}
 )
 
 func rechecked(s step) step {
@@ -131,7 +132,7 @@ func TestPlan(t *testing.T) {
 		},
 		"all as it should be, after this run took the account over": {
 			have:  func(o *Observed) { o.wrote, o.adopted = true, true },
-			steps: []step{userStays, tokenStays, verified, {write: confirmOwner{someDesired().Owner, byToken}}},
+			steps: []step{userStays, tokenStays, verified, confirmed},
 		},
 		// Group and permission, account, token, proof, and then what ends something.
 		"everything from nothing": {
@@ -384,7 +385,7 @@ type promises struct {
 // order is that of the writes of a plan; accounts from before come after it.
 var order = []kind{
 	"create group", "save permission", "create user", "update user", "create token", "update token",
-	"verify token", "clear password", "expire tokens", "delete tokens", "confirm owner",
+	"verify token", "clear password", "expire tokens", "delete tokens",
 }
 
 func (p *promises) checkOrder(steps []step) {
@@ -394,10 +395,13 @@ func (p *promises) checkOrder(steps []step) {
 			continue
 		}
 		place := slices.Index(order, s.write.kind())
-		if p.former(s.write) != nil {
+		verified = verified || s.write.kind() == "verify token"
+		switch {
+		case p.former(s.write) != nil:
 			place = len(order)
+		case s.write.kind() == "confirm owner":
+			place = max(last, 7)
 		}
-		verified = verified || order[min(place, 10)] == "verify token"
 		switch {
 		case place < last:
 			p.say("%s comes too late", s.write.kind())
@@ -405,7 +409,7 @@ func (p *promises) checkOrder(steps []step) {
 			p.say("%s comes before the tokens are known", s.write.kind())
 		case place >= 7 && place < len(order) && !verified:
 			p.say("%s comes before the token is verified", s.write.kind())
-		case place >= 7 && order[min(place, 10)] != "confirm owner" && !s.recheck:
+		case place >= 7 && s.write.kind() != "confirm owner" && !s.recheck:
 			p.say("%s comes without a look at the Secret", s.write.kind())
 		}
 		last, known = place, known || s.reobserve
@@ -463,11 +467,11 @@ func (p *promises) checkWrite(s step) {
 		}
 	case expireTokens:
 		for _, id := range w.IDs {
-			p.checkEnd(id, w.Until)
+			p.checkEnd(id, &w.In)
 		}
 	case deleteTokens:
 		for _, id := range w.IDs {
-			p.checkEnd(id, time.Time{})
+			p.checkEnd(id, nil)
 		}
 	}
 }
@@ -492,18 +496,15 @@ func (p *promises) checkUser(is User, fields UserFields, opens bool) {
 	}
 }
 
-// checkEnd looks at a token that expires then, or is deleted.
-func (p *promises) checkEnd(id string, until time.Time) {
+// checkEnd looks at a token that expires in a while, or is deleted.
+func (p *promises) checkEnd(id string, in *time.Duration) {
 	i := slices.IndexFunc(p.have.Tokens, func(token Token) bool { return token.ID == id })
 	if i < 0 || slices.Contains(p.ended, id) {
 		p.say("it ends a token %q that there is not, or not any more", id)
 		return
 	}
 	p.ended = append(p.ended, id)
-	token, grace := p.have.Tokens[i], p.want.Grace
-	if p.have.revived {
-		grace = 0
-	}
+	token := p.have.Tokens[i]
 	from, marked := strings.CutPrefix(token.Description, descriptionPrefix)
 	ours := marked && (from == p.want.Owner.String() || from == formerOwner && p.want.Rule.AdoptFrom != nil)
 	foreign := marked && !ours && !p.have.isSelf(*p.have.User)
@@ -513,12 +514,12 @@ func (p *promises) checkEnd(id string, until time.Time) {
 		p.say("it ends a token that is in use")
 	case !ours && !foreign && !p.want.Rule.Exclusive:
 		p.say("it ends a token by hand")
-	case until.IsZero() && grace > 0 && !dead && !foreign:
+	case in == nil && p.want.Grace > 0 && !dead && !foreign:
 		p.say("it deletes a token that still has its grace")
-	case !until.IsZero() && (dead || !token.Expires.IsZero() && token.Expires.Before(until)):
+	case in != nil && *in != p.want.Grace:
+		p.say("a token expires in %v", *in)
+	case in != nil && (dead || !token.Expires.IsZero() && token.Expires.Before(noon.Add(*in))):
 		p.say("it makes a token live longer")
-	case !until.IsZero() && !until.Equal(noon.Add(grace)):
-		p.say("a token expires at %v", until)
 	}
 }
 
@@ -588,7 +589,7 @@ func carriedOut(want Desired, have *Observed, steps []step) bool {
 		case expireTokens:
 			for i := range have.Tokens {
 				if slices.Contains(w.IDs, have.Tokens[i].ID) {
-					have.Tokens[i].Expires = w.Until
+					have.Tokens[i].Expires = noon.Add(w.In)
 				}
 			}
 		case deleteTokens:
