@@ -43,10 +43,7 @@ func apiOnly(d *Desired) { d.Password = Sensitive{} }
 // healthyObserved has exactly that.
 func healthyObserved() Observed {
 	return Observed{
-		User: &User{
-			ID: "user-1", Username: planUsername, FirstName: firstName, LastName: planOwner,
-			Active: true, Groups: []Group{{1, "managed"}},
-		},
+		User:          &User{ID: "user-1", Username: planUsername, FirstName: firstName, LastName: planOwner, Active: true, Groups: []Group{{1, "managed"}}},
 		PasswordWorks: true,
 		TokensKnown:   true,
 		Tokens:        []Token{{ID: "token-1", Key: Hide(someToken), Username: planUsername, Description: byUs, Writable: true}},
@@ -77,6 +74,7 @@ var (
 	userStays  = line(userObject)
 	tokenStays = line(tokenObject)
 	verified   = step{write: verifyToken{byToken}}
+	confirmed  = step{write: confirmOwner{someDesired().Owner, planUsername}}
 )
 
 func rechecked(s step) step {
@@ -134,7 +132,7 @@ func TestPlan(t *testing.T) {
 		},
 		"all as it should be, after this run took the account over": {
 			have:  func(o *Observed) { o.wrote, o.adopted = true, true },
-			steps: []step{userStays, tokenStays, verified, {write: confirmOwner{someDesired().Owner, planUsername}}},
+			steps: []step{userStays, tokenStays, verified, confirmed},
 		},
 		// Group and permission, account, token, proof, and then what ends something.
 		"everything from nothing": {
@@ -203,6 +201,7 @@ func TestPlanStops(t *testing.T) {
 		"every right, and no token":        {nil, withRights, taken, true},
 		"every right but the group":        {nil, func(o *Observed) { withRights(o); o.User.Groups = nil }, "", false},
 		"every right, but inactive":        {nil, func(o *Observed) { withRights(o); o.User.Active, o.User.FirstName = false, firstNameRevoked }, "", false},
+		"every right, but no such group":   {nil, func(o *Observed) { withRights(o); o.ManagedGroup.Exists = false }, "", false},
 		"every right, but no permission":   {nil, func(o *Observed) { withRights(o); o.ManagedGroup.Permission = nil }, "", false},
 		"adopted, some account's token":    {adopt, func(o *Observed) { byHand(o, tokenHolderUnknown) }, unsure, true},
 		"adopted, some expired token":      {adopt, func(o *Observed) { byHand(o, tokenExpired) }, unsure, true},
@@ -274,15 +273,7 @@ func someCase(seed uint64) (Desired, Observed) {
 		have.ManagedGroup = &ManagedGroup{Exists: flip()}
 		if flip() {
 			have.ManagedGroup = rightGroup()
-			p := have.ManagedGroup.Permission
-			for _, drift := range []func(){
-				func() { p.Enabled = false }, func() { p.ObjectTypes = nil }, func() { p.Actions = p.Actions[:2] },
-				func() { p.Constraints = nil }, func() { p.Groups = []Group{{9, "people"}} },
-			} {
-				if rarely() {
-					drift()
-				}
-			}
+			have.ManagedGroup.Permission.Enabled = flip()
 		}
 	}
 	for i := range r.IntN(3) {
@@ -403,14 +394,14 @@ func (p *promises) checkOrder(steps []step) {
 		if s.write == nil {
 			continue
 		}
-		if s.write.kind() == "confirm owner" {
-			continue // before tokens of others end, and last
-		}
 		place := slices.Index(order, s.write.kind())
-		if p.former(s.write) != nil {
+		verified = verified || s.write.kind() == "verify token"
+		switch {
+		case p.former(s.write) != nil:
 			place = len(order)
+		case s.write.kind() == "confirm owner":
+			place = max(last, 7)
 		}
-		verified = verified || order[min(place, 9)] == "verify token"
 		switch {
 		case place < last:
 			p.say("%s comes too late", s.write.kind())
@@ -418,7 +409,7 @@ func (p *promises) checkOrder(steps []step) {
 			p.say("%s comes before the tokens are known", s.write.kind())
 		case place >= 7 && place < len(order) && !verified:
 			p.say("%s comes before the token is verified", s.write.kind())
-		case place >= 7 && order[min(place, 9)] != "confirm owner" && !s.recheck:
+		case place >= 7 && s.write.kind() != "confirm owner" && !s.recheck:
 			p.say("%s comes without a look at the Secret", s.write.kind())
 		}
 		last, known = place, known || s.reobserve
@@ -476,11 +467,11 @@ func (p *promises) checkWrite(s step) {
 		}
 	case expireTokens:
 		for _, id := range w.IDs {
-			p.checkEnd(id, noon.Add(w.In))
+			p.checkEnd(id, &w.In)
 		}
 	case deleteTokens:
 		for _, id := range w.IDs {
-			p.checkEnd(id, time.Time{})
+			p.checkEnd(id, nil)
 		}
 	}
 }
@@ -505,15 +496,15 @@ func (p *promises) checkUser(is User, fields UserFields, opens bool) {
 	}
 }
 
-// checkEnd looks at a token that expires then, or is deleted.
-func (p *promises) checkEnd(id string, until time.Time) {
+// checkEnd looks at a token that expires in a while, or is deleted.
+func (p *promises) checkEnd(id string, in *time.Duration) {
 	i := slices.IndexFunc(p.have.Tokens, func(token Token) bool { return token.ID == id })
 	if i < 0 || slices.Contains(p.ended, id) {
 		p.say("it ends a token %q that there is not, or not any more", id)
 		return
 	}
 	p.ended = append(p.ended, id)
-	token, grace := p.have.Tokens[i], p.want.Grace
+	token := p.have.Tokens[i]
 	from, marked := strings.CutPrefix(token.Description, descriptionPrefix)
 	ours := marked && (from == p.want.Owner.String() || from == formerOwner && p.want.Rule.AdoptFrom != nil)
 	foreign := marked && !ours && !p.have.isSelf(*p.have.User)
@@ -523,12 +514,12 @@ func (p *promises) checkEnd(id string, until time.Time) {
 		p.say("it ends a token that is in use")
 	case !ours && !foreign && !p.want.Rule.Exclusive:
 		p.say("it ends a token by hand")
-	case until.IsZero() && grace > 0 && !dead && !foreign:
+	case in == nil && p.want.Grace > 0 && !dead && !foreign:
 		p.say("it deletes a token that still has its grace")
-	case !until.IsZero() && (dead || !token.Expires.IsZero() && token.Expires.Before(until)):
+	case in != nil && *in != p.want.Grace:
+		p.say("a token expires in %v", *in)
+	case in != nil && (dead || !token.Expires.IsZero() && token.Expires.Before(noon.Add(*in))):
 		p.say("it makes a token live longer")
-	case !until.IsZero() && !until.Equal(noon.Add(grace)):
-		p.say("a token expires at %v", until)
 	}
 }
 

@@ -180,6 +180,9 @@ func TestPlanSupersede(t *testing.T) {
 	tests := map[string]planCase{
 		"one":                {nil, more(old("a", never)), []step{expired(one, "a")}},
 		"one, without grace": {noGrace, more(old("a", never)), []step{dropped("1 superseded token deleted", "a")}},
+		"one, and the account was out of service": {
+			nil, func(o *Observed) { o.revived = true; more(old("a", never))(o) }, []step{expired(one, "a")},
+		},
 		"in every state": {nil, more(everyState...), []step{
 			expired("2 superseded tokens expire in 1h", "never", "later"), dropped("2 superseded tokens deleted", "long ago", "now"),
 		}},
@@ -198,16 +201,16 @@ func TestPlanSupersede(t *testing.T) {
 		"by hand, without grace": {noGrace, more(people[0]), []step{line(tokenObject, "1 other token left alone")}},
 		"by hand, exclusive":     {exclusive, more(people...), []step{expired(one, "a"), dropped("1 superseded token deleted", "b")}},
 		"of other Secrets": { // whoever has them must not keep the account
-			nil, more(foreign("a"), foreign("b")), []step{reobserved(dropped("2 tokens of other Secrets deleted", "a", "b"))},
+			nil, more(foreign("a"), foreign("b")), []step{confirmed, reobserved(dropped("2 tokens of other Secrets deleted", "a", "b"))},
 		},
-		"of another Secret, exclusive":         {exclusive, more(foreign("a")), []step{reobserved(dropped("1 token of another Secret deleted", "a"))}},
+		"of another Secret, exclusive":         {exclusive, more(foreign("a")), []step{confirmed, reobserved(dropped("1 token of another Secret deleted", "a"))}},
 		"of the Secret that this one replaces": {inherits, more(inherited), []step{expired(one, "a")}},
 		"of a Secret that this one does not replace": {
-			nil, more(inherited), []step{reobserved(dropped("1 token of another Secret deleted", "a"))},
+			nil, more(inherited), []step{confirmed, reobserved(dropped("1 token of another Secret deleted", "a"))},
 		},
 		"of every kind": {nil, more(people[0], foreign("b"), old("c", noon), old("d", never)), []step{
 			expired(one, "d"), dropped("1 superseded token deleted", "c"),
-			reobserved(dropped("1 token of another Secret deleted", "b")), line(tokenObject, "1 other token left alone"),
+			confirmed, reobserved(dropped("1 token of another Secret deleted", "b")), line(tokenObject, "1 other token left alone"),
 		}},
 		"more than fit into a request": {nil, more(many...), []step{
 			noted(expired("", ids[:100]...)), noted(expired("", ids[100:200]...)), expired("250 superseded tokens expire in 1h", ids[200:]...),

@@ -26,10 +26,14 @@ func TestClock(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			r := newReconciler(answers{token: Token{Created: test.saw}})
+			var expires time.Time
+			r := newReconciler(answers{token: Token{Created: test.saw}, expires: &expires})
 			_ = createToken{}.send(t.Context(), r)
 			if got := r.clock(test.tokens); !got.Equal(test.want) {
 				t.Errorf("got %v, want %v", got, test.want)
+			}
+			if _ = (expireTokens{In: time.Minute}).send(t.Context(), r); !expires.Equal(test.want.Add(time.Minute)) {
+				t.Errorf("a token expires at %v, want a minute after %v", expires, test.want)
 			}
 		})
 	}

@@ -21,6 +21,7 @@ type answers struct {
 	token   Token
 	tokens  []Token
 	deleted *[]string
+	expires *time.Time
 }
 
 func (a answers) FindUser(context.Context, string) (*User, []string, error)   { return nil, nil, a.err }
@@ -33,12 +34,18 @@ func (a answers) Tokens(context.Context, Login) ([]Token, error)              { 
 func (a answers) CreateToken(context.Context, Login, TokenFields) (Token, error) {
 	return a.token, a.err
 }
-func (a answers) UpdateToken(context.Context, Login, string, TokenFields) error  { return a.err }
-func (a answers) ExpireTokens(context.Context, Login, []string, time.Time) error { return a.err }
-func (a answers) GroupExists(context.Context, string) (bool, error)              { return false, a.err }
-func (a answers) CreateGroup(context.Context, string) error                      { return a.err }
-func (a answers) Permission(context.Context, string) (*Permission, error)        { return nil, a.err }
-func (a answers) SavePermission(context.Context, Permission) error               { return a.err }
+func (a answers) UpdateToken(context.Context, Login, string, TokenFields) error { return a.err }
+func (a answers) GroupExists(context.Context, string) (bool, error)             { return false, a.err }
+func (a answers) CreateGroup(context.Context, string) error                     { return a.err }
+func (a answers) Permission(context.Context, string) (*Permission, error)       { return nil, a.err }
+func (a answers) SavePermission(context.Context, Permission) error              { return a.err }
+func (a answers) ExpireTokens(_ context.Context, _ Login, _ []string, at time.Time) error {
+	if a.expires != nil {
+		*a.expires = at
+	}
+	return a.err
+}
+
 func (a answers) DeleteTokens(_ context.Context, _ Login, ids []string) error {
 	if a.deleted != nil {
 		*a.deleted = append(*a.deleted, ids...)
@@ -230,6 +237,8 @@ func TestSend(t *testing.T) {
 		"temporary password set":       {setsTemporary, nil, progress{}, progress{wrote: true, opened: true}},
 		"password refused":             {sets, blank, progress{}, progress{wrote: true}},
 		"password refused without one": {adopts, blank, progress{}, progress{wrote: true, blankPassword: true}},
+		"password refused no more":     {adopts, nil, progress{blankPassword: true}, progress{wrote: true, adopted: true}},
+		"another's meanwhile":          {confirmOwner{}, nil, progress{}, progress{wrote: true, lost: true}},
 		"cleared":                      {clearPassword{ID: "user-1"}, nil, progress{opened: true}, progress{wrote: true}},
 		"perhaps cleared":              {clearPassword{ID: "user-1"}, ErrUncertain, progress{opened: true}, progress{wrote: true, opened: true}},
 		"a token":                      {updateToken{}, ErrUncertain, progress{}, progress{wrote: true}},
@@ -272,7 +281,7 @@ func TestSendChecksAnswers(t *testing.T) {
 		"not listed":               {verify, answers{tokens: []Token{generated}}, notOurs, nil},
 		"not verified":             {verify, answers{err: ErrDenied}, "verify the token: not permitted, or a wrong password", nil},
 		"still the owner":          {confirm, answers{users: []User{{Username: planUsername}}, tokens: []Token{ours}}, "", nil},
-		"not the owner any more":   {confirm, answers{users: []User{{Username: "nova"}}}, lost, nil},
+		"not the owner any more":   {confirm, answers{users: []User{{Username: "nova"}}, tokens: []Token{ours}}, lost, nil},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
