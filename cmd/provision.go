@@ -119,10 +119,10 @@ func (s *settings) nautobotClient(ctx context.Context, cluster *kube.Client, log
 const eventTimeout = 5 * time.Second
 
 // recordEvent tells the Secret's owner what was changed, or why nothing was, as
-// far as the cluster lets us. A run that found all in order, or that a signal
-// stopped, records none.
+// far as the cluster lets us. A run that found all in order records none, nor does
+// one that a signal stopped: ctx ends with it.
 func recordEvent(ctx context.Context, cluster *kube.Client, result provision.Result, err error, log *slog.Logger) {
-	if result.Secret.Name == "" || err == nil && !result.Report.Changed() || ctx.Err() != nil {
+	if result.Secret.Name == "" || err == nil && !result.Report.Changed() {
 		return
 	}
 	reason, message := "Provisioned", summary(result.Report)

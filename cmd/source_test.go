@@ -6,6 +6,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rackerlabs/understack/go/nautobot-token/kube/kubetest"
 )
@@ -97,6 +98,8 @@ func TestMissingSecretIsLookedForAgain(t *testing.T) {
 
 // The end of the run is not waited for.
 func TestMissingSecretIsLookedForUntilTheEnd(t *testing.T) {
+	defer func(before time.Duration) { pauseBetweenLooks = before }(pauseBetweenLooks)
+	pauseBetweenLooks = time.Hour
 	w := newWorld(t)
 	w.kube.Remove("openstack/nautobot-token")
 	ctx, cancel := context.WithCancelCause(t.Context())
