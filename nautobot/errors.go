@@ -276,7 +276,7 @@ func (e *Error) unanswered(err error) {
 		e.Reason = "timed out"
 	case network, errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		e.Reason = e.cause.Error()
-	case strings.Contains(text, "malformed"), errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum):
+	case strings.Contains(text, "malformed"), strings.Contains(text, "Location header"), errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum):
 		e.Reason, e.cause, e.permanent = errNotHTTP.Error(), errNotHTTP, true
 	default:
 		e.Reason, e.cause = errBroken.Error(), errBroken
