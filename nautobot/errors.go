@@ -107,7 +107,7 @@ func (e *Error) readBody(resp *http.Response, call call, clean func(string) stri
 		e.Reason, e.detail = clean(detail), detail
 		if e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden {
 			e.kind = provision.ErrDenied
-			if token := tokenErrors[detail]; token != nil && !call.byPassword() {
+			if token := tokenErrors[detail]; token != nil && !call.byPassword() && !call.anonymous {
 				e.kind = token
 			}
 		}
