@@ -232,7 +232,7 @@ func leaveEvent(ctx context.Context, target target, settings settings, secret pr
 	if warning {
 		reason, message = "Refused", err.Error()
 	}
-	if err := target.cluster.Event(ctx, secret, warning, reason, message, time.Now()); err != nil {
+	if err := target.cluster.RecordEvent(ctx, secret, warning, reason, message, time.Now()); err != nil {
 		log.Debug("no Event was left on the Secret", "error", err.Error())
 	}
 }

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"fmt"
+	"log/slog"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -18,8 +19,11 @@ type Client struct {
 	// Namespace is the one to use where none is given: the kubeconfig
 	// context's, or in a Pod the Pod's own.
 	Namespace string
+	// Log is told of waiting for the API server; nil: nobody is.
+	Log *slog.Logger
 
-	rest rest.Interface
+	rest  rest.Interface
+	pause time.Duration // before a read is sent again for the first time
 }
 
 // Connect finds the cluster as kubectl does: an explicit kubeconfig, then
@@ -48,7 +52,7 @@ func Connect(kubeconfig, context, userAgent string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{Namespace: namespace, rest: client}, nil
+	return &Client{Namespace: namespace, rest: client, pause: firstPause}, nil
 }
 
 // restClient knows the core API group and no other: the full clientset would
