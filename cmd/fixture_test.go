@@ -103,7 +103,8 @@ func (w *world) runWith(ctx context.Context, t *testing.T, stdin string, args ..
 	noSecret(t, w, "the Events", strings.Join(w.kube.EventTexts(), "\n"))
 	for _, r := range w.nautobot.Requests()[before:] {
 		noSecret(t, w, "a URL", r.Path+"?"+r.RawQuery)
-		if r.AuthorizationHeaders != 1 {
+		anonymous := r.Path == "/api/users/tokens/" && r.RawQuery == "limit=1" // what does Nautobot say to nobody?
+		if r.AuthorizationHeaders != 1 && !anonymous {
 			t.Errorf("%v has %d Authorization headers, want 1", r, r.AuthorizationHeaders)
 		}
 	}

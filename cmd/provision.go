@@ -133,7 +133,7 @@ func recordEvent(ctx context.Context, cluster *kube.Client, result provision.Res
 	}
 	ctx, cancel := context.WithTimeout(ctx, eventTimeout)
 	defer cancel()
-	if err := cluster.Event(ctx, result.Secret, err != nil, reason, oneLine(message), time.Now()); err != nil {
+	if err := cluster.RecordEvent(ctx, result.Secret, err != nil, reason, oneLine(message), time.Now()); err != nil {
 		log.Debug("no Event was recorded on the Secret", "error", err.Error())
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"os/exec"
 	"time"
@@ -22,8 +23,11 @@ type Client struct {
 	// Namespace is the one to use where none is given: the kubeconfig
 	// context's, or in a Pod the Pod's own.
 	Namespace string
+	// Log is told of waiting for the API server; nil: nobody is.
+	Log *slog.Logger
 
-	rest rest.Interface
+	rest  rest.Interface
+	pause time.Duration // before a read is sent again for the first time
 }
 
 // Connect finds the cluster as kubectl does: an explicit kubeconfig, then
@@ -61,7 +65,7 @@ func Connect(kubeconfig, context, userAgent string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{Namespace: namespace, rest: client}, nil
+	return &Client{Namespace: namespace, rest: client, pause: firstPause}, nil
 }
 
 // checkFiles finds files that cannot be opened, and does not show their names: one

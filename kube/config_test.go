@@ -109,7 +109,7 @@ func TestClientGoIsQuiet(t *testing.T) {
 		}
 		_, _ = client.Secret(t.Context(), "openstack", "nautobot-token")
 		_, _ = client.Secret(t.Context(), "openstack", "missing")
-		_ = client.Event(t.Context(), provision.Secret{Namespace: "openstack", Name: "n"}, true, "Refused", "", now)
+		_ = client.RecordEvent(t.Context(), provision.Secret{Namespace: "openstack", Name: "n"}, true, "Refused", "", now)
 	})
 	if got != "" {
 		t.Errorf("standard error has %q, want nothing", got)

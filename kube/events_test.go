@@ -22,7 +22,7 @@ func TestEventNamesTheSecretAsItWas(t *testing.T) {
 			Namespace: "openstack", Name: "nautobot-token", UID: "u-1", ResourceVersion: "42",
 			Data: map[string]provision.Sensitive{"token": provision.Hide(canary)},
 		}
-		if err := connect(t, server).Event(t.Context(), secret, warning, "Provisioned", "user/svc created", now); err != nil {
+		if err := connect(t, server).RecordEvent(t.Context(), secret, warning, "Provisioned", "user/svc created", now); err != nil {
 			t.Fatal(err)
 		}
 		want := map[string]any{
@@ -53,7 +53,7 @@ func TestEventKeepsToTheLimits(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server := newServer(t)
 			secret := provision.Secret{Namespace: "openstack", Name: tc.name}
-			if err := connect(t, server).Event(t.Context(), secret, true, "Refused", tc.message, now); err != nil {
+			if err := connect(t, server).RecordEvent(t.Context(), secret, true, "Refused", tc.message, now); err != nil {
 				t.Fatal(err)
 			}
 			var got struct {
@@ -84,7 +84,7 @@ func TestEventKeepsToTheLimits(t *testing.T) {
 func TestEventThatIsForbiddenIsAnError(t *testing.T) {
 	server := newServer(t)
 	server.RefuseAll(http.StatusForbidden)
-	err := connect(t, server).Event(t.Context(), provision.Secret{Namespace: "openstack", Name: "n"}, false, "Provisioned", "m", now)
+	err := connect(t, server).RecordEvent(t.Context(), provision.Secret{Namespace: "openstack", Name: "n"}, false, "Provisioned", "m", now)
 	if err == nil || !strings.HasPrefix(err.Error(), "events is forbidden: User ") {
 		t.Errorf("error is %v, want that it is forbidden", err)
 	}

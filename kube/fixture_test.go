@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -31,6 +32,7 @@ func connect(t *testing.T, server *kubetest.Server) *Client {
 	if err != nil {
 		t.Fatal(err)
 	}
+	client.pause = time.Millisecond
 	return client
 }
 

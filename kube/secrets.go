@@ -2,7 +2,9 @@ package kube
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -10,27 +12,47 @@ import (
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
 
-// noSecret is an ErrNoSecret that names it.
-type noSecret struct{ namespace, name string }
+// noSecret is an ErrNoSecret that says which, and in what way it is gone.
+type noSecret struct{ text string }
 
-func (e noSecret) Error() string        { return "there is no Secret " + e.namespace + "/" + e.name }
+func (e noSecret) Error() string        { return e.text }
 func (e noSecret) Is(target error) bool { return target == provision.ErrNoSecret }
 
 // Secret reads a Secret. If there is none the error is provision.ErrNoSecret.
+// That is never said because of somebody else's 404.
 func (c *Client) Secret(ctx context.Context, namespace, name string) (provision.Secret, error) {
 	var secret corev1.Secret
-	err := c.rest.Get().Namespace(namespace).Resource("secrets").Name(name).Do(ctx).Into(&secret)
+	err := c.patiently(ctx, func() error {
+		secret = corev1.Secret{}
+		return reworded(c.rest.Get().Namespace(namespace).Resource("secrets").Name(name).MaxRetries(0).Do(ctx).Into(&secret))
+	})
+	path := namespace + "/" + name
 	switch {
+	case isGone(err, name):
+		return provision.Secret{}, noSecret{"there is no Secret " + path}
 	case apierrors.IsNotFound(err):
-		return provision.Secret{}, noSecret{namespace, name}
-	case apierrors.IsForbidden(err):
-		return provision.Secret{}, fmt.Errorf("read Secret %s/%s: %w; the service account needs a Role that allows to get it", namespace, name, err)
-	case err != nil:
-		return provision.Secret{}, fmt.Errorf("read Secret %s/%s: %w", namespace, name, err)
-	case secret.Name != name || secret.Namespace != namespace:
-		return provision.Secret{}, fmt.Errorf("read Secret %s/%s: what answered is no Kubernetes API server", namespace, name)
+		err = elsewhere(http.StatusNotFound)
+	case apierrors.IsForbidden(err) && !apierrors.IsUnexpectedServerError(err):
+		err = fmt.Errorf("%w; the service account needs a Role that allows to get it", oneLine(err))
+	case err == nil && (secret.Name != name || secret.Namespace != namespace):
+		err = errors.New("what answered is not a Kubernetes API server")
+	case err == nil && secret.DeletionTimestamp != nil:
+		return provision.Secret{}, noSecret{"Secret " + path + " is being deleted"}
+	case err == nil:
+		return toSecret(secret), nil
 	}
-	return toSecret(secret), nil
+	return provision.Secret{}, oneLine(fmt.Errorf("read Secret %s: %w", path, err))
+}
+
+// isGone tells whether the API server itself says that there is no such
+// Secret: in a Status about it. client-go makes one up for any other 404.
+func isGone(err error, name string) bool {
+	status, ok := errors.AsType[*apierrors.StatusError](err)
+	if !ok || !apierrors.IsNotFound(err) || apierrors.IsUnexpectedServerError(err) {
+		return false
+	}
+	about := status.ErrStatus.Details
+	return about != nil && about.Kind == "secrets" && about.Name == name
 }
 
 // Source reads one Secret whenever it is asked.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -26,9 +27,9 @@ func TestSecretIsReadByName(t *testing.T) {
 	values := map[string]string{"username": "svc", "password": canary, "binary": "\xff\x00\n", "empty": ""}
 	server.Put(secretName, values)
 	server.Annotate(secretName, "a", "b")
-	var agent string
+	var agent, limit string
 	server.Intercept(func(r *http.Request, _ int) http.Handler {
-		agent = r.UserAgent()
+		agent, limit = r.UserAgent(), r.URL.Query().Get("timeout")
 		return nil
 	})
 	got, err := connect(t, server).Source("openstack", "nautobot-token").Secret(t.Context())
@@ -48,8 +49,8 @@ func TestSecretIsReadByName(t *testing.T) {
 	if want := []string{"GET " + secretPath}; !cmp.Equal(want, server.Requests()) {
 		t.Errorf("requests are %q, want %q", server.Requests(), want)
 	}
-	if agent != "nautobot-token/test" {
-		t.Errorf("the user agent is %q", agent)
+	if agent != "nautobot-token/test" || limit != "20s" {
+		t.Errorf("the user agent is %q, the request may take %q, want nautobot-token/test and 20s", agent, limit)
 	}
 }
 
@@ -68,9 +69,15 @@ func TestSourceReadsAnew(t *testing.T) {
 
 func TestSecretFails(t *testing.T) {
 	const read = "read Secret openstack/nautobot-token: "
+	const notOurs = "the answer was 404, not in the Kubernetes API server's words: does something else answer there?"
+	const notFound = `"kind":"Status","apiVersion":"v1","status":"Failure","reason":"NotFound","code":404,"message":"secrets \"nautobot-token\" not found"`
+	answer := func(status int, contentType, body string) http.Handler {
+		return kubetest.Answer(status, contentType, body)
+	}
+	json := func(status int, body string) http.Handler { return answer(status, "application/json", body) }
 	tests := map[string]struct {
 		answer  http.Handler
-		want    string // part of the error
+		want    string // the error, or how it begins
 		missing bool
 	}{
 		"it is not there": {kubetest.Refuse(404), "there is no Secret openstack/nautobot-token", true},
@@ -79,28 +86,54 @@ func TestSecretFails(t *testing.T) {
 			read + `secrets "nautobot-token" is forbidden: User "system:serviceaccount:nautobot-token:nautobot-token" cannot get resource "secrets" in API group "" ` +
 				`in the namespace "openstack"; the service account needs a Role that allows to get it`, false,
 		},
-		"the login is not accepted":     {kubetest.Refuse(401), read + "Unauthorized", false},
-		"the API server has trouble":    {kubetest.Refuse(500), read + "Internal error occurred: etcdserver: request timed out", false},
-		"a proxy answers 404 with HTML": {kubetest.Answer(404, "text/html", "<html>"+canary), "", true},
-		"a proxy answers 502 with HTML": {kubetest.Answer(502, "text/html", "<html>\n</html>"), read, false},
-		"a proxy answers 200 with HTML": {kubetest.Answer(200, "text/html", "<html>"+canary), read, false},
-		"the answer ends too early":     {kubetest.Answer(200, "application/json", `{"kind":"Secret","apiVersion":"v1","data":{"token":"`+canary), read, false},
-		"a value is not base64":         {kubetest.Answer(200, "application/json", `{"kind":"Secret","apiVersion":"v1","data":{"token":"`+canary+`-"}}`), read, false},
-		"a value is a number":           {kubetest.Answer(200, "application/json", `{"kind":"Secret","apiVersion":"v1","data":{"`+canary+`":5}}`), read, false},
-		"the data is a string":          {kubetest.Answer(200, "application/json", `{"kind":"Secret","apiVersion":"v1","data":"`+canary+`"}`), read, false},
+		"the login is not accepted":      {kubetest.Refuse(401), read + "Unauthorized", false},
+		"a proxy forbids it":             {answer(403, "text/html", "<html>\n"+canary), read + strings.Replace(notOurs, "404", "403", 1), false},
+		"a load balancer has no backend": {answer(404, "text/plain", "default backend - 404"), read + notOurs, false},
+		"a proxy answers 404 with HTML":  {answer(404, "text/html", "<html>"+canary), read + notOurs, false},
+		"a 404 without a body":           {answer(404, "", ""), read + notOurs, false},
+		"a 404 in JSON of another kind":  {json(404, `{"message":"no Route matched"}`), read + notOurs, false},
+		"a Status about nothing":         {json(404, `{`+notFound+`,"details":{}}`), read + notOurs, false},
+		"a Status without details":       {json(404, `{`+notFound+`}`), read + notOurs, false},
+		"a Status about another Secret":  {json(404, `{`+notFound+`,"details":{"name":"other","kind":"secrets"}}`), read + notOurs, false},
+		"a Status about a namespace":     {json(404, `{`+notFound+`,"details":{"name":"nautobot-token","kind":"namespaces"}}`), read + notOurs, false},
+		"another Secret":                 {json(200, `{"kind":"Secret","apiVersion":"v1","metadata":{"namespace":"openstack","name":"other"},"data":{}}`), read + "what answered is not a Kubernetes API server", false},
+		"a Secret of another namespace":  {json(200, `{"kind":"Secret","apiVersion":"v1","metadata":{"namespace":"other","name":"nautobot-token"},"data":{}}`), read + "what answered is not a Kubernetes API server", false},
+		"a proxy answers 200 with HTML":  {answer(200, "text/html", "<html>"+canary), read, false},
+		"the answer ends too early":      {json(200, `{"kind":"Secret","apiVersion":"v1","data":{"token":"`+canary), read, false},
+		"a value is not base64":          {json(200, `{"kind":"Secret","apiVersion":"v1","data":{"token":"`+canary+`-"}}`), read, false},
+		"a value is a number":            {json(200, `{"kind":"Secret","apiVersion":"v1","data":{"`+canary+`":5}}`), read, false},
+		"the data is a string":           {json(200, `{"kind":"Secret","apiVersion":"v1","data":"`+canary+`"}`), read, false},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			server := newServer(t)
 			server.Intercept(always(tc.answer))
-			secret, err := connect(t, server).Secret(t.Context(), "openstack", "nautobot-token")
-			if err == nil || !strings.Contains(err.Error(), tc.want) || secret.Data != nil {
-				t.Errorf("error is %v, data %v, want one with %q", err, secret.Data, tc.want)
+			client := connect(t, server)
+			client.pause = time.Hour
+			secret, err := client.Secret(t.Context(), "openstack", "nautobot-token")
+			if err == nil || secret.Data != nil {
+				t.Fatalf("error is %v, data %v, want an error alone", err, secret.Data)
+			}
+			if got := err.Error(); !strings.HasPrefix(got, tc.want) || tc.want != read && got != tc.want || strings.ContainsAny(got, "\r\n") {
+				t.Errorf("error is %q, want one line, %q", got, tc.want)
 			}
 			if got := errors.Is(err, provision.ErrNoSecret); got != tc.missing {
 				t.Errorf("ErrNoSecret is %v, want %v", got, tc.missing)
 			}
+			if n := len(server.Requests()); n != 1 {
+				t.Errorf("%d requests, want 1", n)
+			}
 			noCanary(t, err)
 		})
+	}
+}
+
+func TestSecretThatIsBeingDeletedIsGone(t *testing.T) {
+	server := newServer(t)
+	server.Put(secretName, map[string]string{"token": canary})
+	server.SetDeletion(secretName)
+	secret, err := connect(t, server).Secret(t.Context(), "openstack", "nautobot-token")
+	if !errors.Is(err, provision.ErrNoSecret) || err.Error() != "Secret openstack/nautobot-token is being deleted" || secret.Data != nil {
+		t.Errorf("error is %v, data %v, want that it is gone", err, secret.Data)
 	}
 }

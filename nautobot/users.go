@@ -1,6 +1,7 @@
 package nautobot
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -14,22 +15,27 @@ import (
 type user struct {
 	ID          string
 	Username    string
-	FirstName   string `json:"first_name"`
-	LastName    string `json:"last_name"`
-	Email       string
+	FirstName   *string `json:"first_name"`
+	LastName    *string `json:"last_name"`
+	Email       *string
 	IsActive    *bool `json:"is_active"`
 	IsSuperuser *bool `json:"is_superuser"`
 	IsStaff     *bool `json:"is_staff"`
-	Groups      []group
+	Groups      references
 }
 
-func (u *user) valid() bool {
-	return u.ID != "" && u.Username != "" && u.IsActive != nil && u.IsSuperuser != nil && u.IsStaff != nil
+// What is written back, or decides whether to write, has to have been read.
+func (u *user) check() error {
+	return cmp.Or(
+		want(u.ID != "" && u.Username != "" && u.FirstName != nil && u.LastName != nil && u.Email != nil),
+		want(u.IsActive != nil && u.IsSuperuser != nil && u.IsStaff != nil),
+		u.Groups.check(),
+	)
 }
 
 func toUser(u user) provision.User {
 	return provision.User{
-		ID: u.ID, Username: u.Username, FirstName: u.FirstName, LastName: u.LastName, Email: u.Email,
+		ID: u.ID, Username: u.Username, FirstName: *u.FirstName, LastName: *u.LastName, Email: *u.Email,
 		Active: *u.IsActive, Superuser: *u.IsSuperuser, Staff: *u.IsStaff, Groups: toGroups(u.Groups),
 	}
 }
@@ -86,7 +92,7 @@ func (c *Client) CreateUser(ctx context.Context, fields provision.UserFields) (p
 	made, err := do[user](ctx, c, call, func(ctx context.Context) (*http.Response, error) {
 		request := nb.UserRequest{
 			Username: fields.Username, FirstName: fields.FirstName, LastName: fields.LastName, Email: fields.Email,
-			IsActive: fields.Active, IsSuperuser: fields.Superuser, IsStaff: fields.Staff, Groups: references(fields.Groups),
+			IsActive: fields.Active, IsSuperuser: fields.Superuser, IsStaff: fields.Staff, Groups: toReferences(fields.Groups),
 		}
 		if !fields.Password.Empty() {
 			request.Password.Set(new(fields.Password.Reveal()))
@@ -106,7 +112,7 @@ func (c *Client) UpdateUser(ctx context.Context, id string, fields provision.Use
 	_, err := do[user](ctx, c, call, func(ctx context.Context) (*http.Response, error) {
 		request := nb.PatchedUserRequest{
 			FirstName: fields.FirstName, LastName: fields.LastName, Email: fields.Email,
-			IsActive: fields.Active, IsSuperuser: fields.Superuser, IsStaff: fields.Staff, Groups: references(fields.Groups),
+			IsActive: fields.Active, IsSuperuser: fields.Superuser, IsStaff: fields.Staff, Groups: toReferences(fields.Groups),
 		}
 		if !fields.Password.Empty() {
 			request.Password.Set(new(fields.Password.Reveal()))

@@ -114,7 +114,7 @@ func TestOwnedUsersAreComparedByLastName(t *testing.T) {
 
 // userWith is a user in Nautobot's words, with these fields.
 func userWith(fields string) string {
-	return `{"id":"` + someID + `","is_active":true,"is_superuser":false,"is_staff":false,"groups":[],` + fields + `}`
+	return `{"id":"` + someID + `","is_active":true,"is_superuser":false,"is_staff":false,"groups":[],"first_name":"","email":"",` + fields + `}`
 }
 
 func TestEmptyNamesAreNeverSentAsFilters(t *testing.T) {
