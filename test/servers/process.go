@@ -29,7 +29,13 @@ type process struct {
 	log     string         // path of its output
 	signal  syscall.Signal // what asks it to end
 	command *exec.Cmd
-	ended   <-chan error // closed when it is gone
+	*child
+}
+
+// child is a command that was started.
+type child struct {
+	ended  chan struct{} // closed when it is gone
+	result error         // of Wait, once it is gone
 }
 
 // startProcess starts a server, with its output in logDir/name.log. Signal is
@@ -42,23 +48,23 @@ func startProcess(logDir, name string, signal syscall.Signal, command *exec.Cmd)
 	}
 	defer log.Close()
 	command.Stdout, command.Stderr = log, log
-	if p.ended, err = launch(command); err != nil {
+	if p.child, err = launch(command); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	return p, nil
 }
 
 // launch starts a command as the leader of a process group, and binds its life
-// to that of this program. When it ends, what is left of its group is killed;
-// then ended gets its result and is closed.
-func launch(command *exec.Cmd) (ended <-chan error, err error) {
+// to that of this program. When it ends, what is left of its group is killed
+// before it counts as gone.
+func launch(command *exec.Cmd) (*child, error) {
 	if command.SysProcAttr == nil {
 		command.SysProcAttr = &syscall.SysProcAttr{}
 	}
 	command.SysProcAttr.Setpgid = true
 	killWithParent(command.SysProcAttr)
 
-	started, result := make(chan error), make(chan error, 1)
+	started, c := make(chan error), &child{ended: make(chan struct{})}
 	go func() {
 		// The parent, to the kernel, is the thread that started the command:
 		// keep it to the end.
@@ -69,20 +75,19 @@ func launch(command *exec.Cmd) (ended <-chan error, err error) {
 		if err != nil {
 			return
 		}
-		err = command.Wait()
+		c.result = command.Wait()
 		// The number of the ended leader names the group still. No other can
 		// have it: numbers are used again only after all others.
 		_ = syscall.Kill(-command.Process.Pid, syscall.SIGKILL)
-		result <- err
-		close(result)
+		close(c.ended)
 	}()
-	return result, <-started
+	return c, <-started
 }
 
-// running reports whether p has not ended yet.
-func (p *process) running() bool {
+// running reports whether it has not ended yet.
+func (c *child) running() bool {
 	select {
-	case <-p.ended:
+	case <-c.ended:
 		return false
 	default:
 		return true
@@ -172,16 +177,16 @@ func runBound(ctx context.Context, command *exec.Cmd) error {
 		return err
 	}
 	command.WaitDelay = time.Second // for children that hold its output open
-	ended, err := launch(command)
+	c, err := launch(command)
 	if err != nil {
 		return err
 	}
 	select {
-	case err := <-ended:
-		return err
+	case <-c.ended:
+		return c.result
 	case <-ctx.Done():
 		_ = command.Process.Kill()
-		<-ended
+		<-c.ended
 		return ctx.Err()
 	}
 }

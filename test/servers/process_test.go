@@ -68,6 +68,20 @@ func TestStopEndsTheWholeGroup(t *testing.T) {
 	}
 }
 
+// What stop has ended is not running, however soon somebody asks.
+func TestStoppedIsNotRunning(t *testing.T) {
+	for range 100 {
+		p, err := startProcess(t.TempDir(), "short", syscall.SIGTERM, exec.Command("true"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.stop()
+		if p.running() {
+			t.Fatal("running after stop")
+		}
+	}
+}
+
 func TestRunIsCancelled(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
