@@ -213,7 +213,7 @@ func TestLog(t *testing.T) {
 		return nautobottest.None()
 	})
 	for range 2 {
-		if _, _, err := do(t.Context(), s, "GET", "/api/", ""); err != nil {
+		if _, _, err := do(t.Context(), s, "GET", "/api/users/config/", ""); err != nil {
 			t.Fatal(err)
 		}
 	}
