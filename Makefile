@@ -10,10 +10,10 @@ VERSION = $(shell git describe --tags --dirty 2>/dev/null || echo devel)
 COMMIT  = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 
 NAUTOBOT_VERSION = 3.2.7
-FUZZTIME         = 30s
+FUZZTIME         = 50000x
 
 # The modules besides the program's own, and the shell scripts.
-MODULES = charts $(wildcard test/tools/*)
+MODULES = charts test/external-secrets $(wildcard test/tools/*)
 SCRIPTS = .ci/run test/image/build.sh test/servers/node.sh examples/pipeline/check.sh
 
 # What takes minutes to make is made once and kept here.
@@ -48,14 +48,14 @@ race: ## the shorter ones with the race detector (needs a C compiler)
 .PHONY: chart
 chart: build ## hold the Helm chart and the examples against what reads them (the first run takes long)
 	NAUTOBOT_TOKEN_BINARY=$(CURDIR)/bin/nautobot-token go -C charts test -count=1 ./...
-	go -C test/tools/external-secrets test -count=1 ./...
+	go -C test/external-secrets test -count=1 ./...
 
 .PHONY: image
 image: ## build the container image into bin/nautobot-token.tar, without a container engine (root on Debian)
 	VERSION=$(VERSION) COMMIT=$(COMMIT) NAUTOBOT_TOKEN_CACHE=$(CACHE) test/image/build.sh bin/nautobot-token.tar
 
 .PHONY: servers
-servers: ## build and install what e2e needs and the cache does not have (it does so itself, too)
+servers: ## build and install what e2e needs; as root, the missing Debian packages too
 	go run ./test/serve prepare
 
 .PHONY: e2e
@@ -66,8 +66,9 @@ e2e: ## run the tests on real servers, and the whole chain on a real node (root 
 bench: ## measure requests, time, memory and size beside a bare HTTP client
 	go run ./test/bench
 
+# It counts executions: at the end of a time Go's fuzzer fails on a busy machine.
 .PHONY: fuzz
-fuzz: ## run every fuzz target for FUZZTIME=30s, two at a time
+fuzz: ## run every fuzz target FUZZTIME=50000x, two at a time
 	@grep -rlE --include='*_test.go' '^func Fuzz' . | xargs grep -oE '^func Fuzz[A-Za-z0-9_]*' | sed 's/:func / /' | \
 		xargs -P 2 -L 1 sh -c 'go test -run "^$$" -fuzz "^$$1$$" -fuzztime $(FUZZTIME) -parallel 1 "$$(dirname "$$0")"'
 
@@ -78,7 +79,7 @@ lint: $(GOLANGCI_LINT) $(ACTIONLINT) ## check code, module files, workflows and 
 	go vet -tags e2e ./...
 	GOLANGCI_LINT_CACHE=$(CACHE)/golangci-lint $(GOLANGCI_LINT) run
 	cd charts && GOLANGCI_LINT_CACHE=$(CACHE)/golangci-lint $(GOLANGCI_LINT) run -c ../.golangci.yml
-	cd test/tools/external-secrets && GOLANGCI_LINT_CACHE=$(CACHE)/golangci-lint $(GOLANGCI_LINT) run -c ../../../.golangci.yml
+	cd test/external-secrets && GOLANGCI_LINT_CACHE=$(CACHE)/golangci-lint $(GOLANGCI_LINT) run -c ../../.golangci.yml
 	$(ACTIONLINT)
 	@if command -v shellcheck; then shellcheck $(SCRIPTS); else echo 'no shellcheck here: the shell scripts are not checked'; fi
 

@@ -52,7 +52,7 @@ func StartCluster(ctx context.Context) (*Cluster, error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New("a node of Kubernetes needs root")
 	}
-	if err := installPackages(ctx, "a node of Kubernetes", nodePackages); err != nil {
+	if err := needPackages(ctx, "a node of Kubernetes", nodePackages); err != nil {
 		return nil, err
 	}
 	built, err := buildAll(ctx, clusterPrograms...)

@@ -17,7 +17,7 @@ import (
 
 var (
 	externalSecrets = program{
-		name: "external-secrets", dir: "test/tools/external-secrets",
+		name: "external-secrets", dir: "test/external-secrets",
 		pkg: "github.com/external-secrets/external-secrets", module: "github.com/external-secrets/external-secrets",
 	}
 	// No refresh succeeds without, even where nothing is generated.
