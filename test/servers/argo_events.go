@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"time"
 )
 
 // natsVersion is the one that the chart asks for by default.
@@ -65,7 +64,7 @@ func (c *Cluster) InstallArgoEvents(ctx context.Context) error {
 	if err := c.Apply(ctx, append([]byte(namespace), manifest...)); err != nil {
 		return err
 	}
-	return c.node.ready(ctx, time.Minute, func(ctx context.Context) error {
+	return c.node.ready(ctx, func(ctx context.Context) error {
 		answer, err := c.Get(ctx, "/apis/apps/v1/namespaces/argo-events/deployments/controller-manager")
 		if err != nil {
 			return err

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
-	"time"
 
 	"sigs.k8s.io/yaml"
 )
@@ -106,7 +105,7 @@ func (c *ControlPlane) startProcess(ctx context.Context, url string, client *htt
 		return err
 	}
 	c.processes = append(c.processes, server)
-	return server.ready(ctx, time.Minute, func(ctx context.Context) error {
+	return server.ready(ctx, func(ctx context.Context) error {
 		_, err := send(ctx, client, http.MethodGet, url, "", nil)
 		return err
 	})

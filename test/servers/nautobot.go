@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 )
 
 // Nautobot is a running Nautobot with a database of its own, which holds
@@ -130,7 +129,7 @@ no-orphans = true
 		return err
 	}
 	n.processes = append(n.processes, web)
-	return web.ready(ctx, 2*time.Minute, n.probe)
+	return web.ready(ctx, n.probe)
 }
 
 // probe asks for something that needs the database and the superuser's token.
