@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -134,21 +133,7 @@ no-orphans = true
 
 // probe asks for something that needs the database and the superuser's token.
 func (n *Nautobot) probe(ctx context.Context) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, n.URL+"/api/users/users/?limit=1", nil)
-	if err != nil {
-		return err
-	}
-	request.Header.Set("Authorization", "Token "+n.Token)
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("GET %s: %s: %.300s", request.URL, response.Status, body)
-	}
-	return err
+	return n.Do(ctx, n.Admin(), http.MethodGet, "users/?limit=1", nil, nil)
 }
 
 // Python runs code inside this Nautobot, as its management shell does, and

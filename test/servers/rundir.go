@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/signal"
 	"sync"
+	"syscall"
 )
 
 // startInRunDir calls start with a new temporary directory, and once more if a
@@ -64,4 +66,20 @@ func Together(ctx context.Context, starts ...func(context.Context) error) error 
 	}
 	wg.Wait()
 	return context.Cause(ctx)
+}
+
+// RunTests makes one step after the other, such as starting servers Together,
+// then runs the tests of a package and stops the servers, and returns the exit
+// code. A signal ends the steps.
+func RunTests(name string, run func() int, stop func(), steps ...func(context.Context) error) int {
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	defer stop()
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+			return 1
+		}
+	}
+	return run()
 }
