@@ -4,17 +4,16 @@ package e2e
 
 import (
 	"bytes"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
-	"net/url"
 	"os"
 	"os/exec"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/rackerlabs/understack/go/nautobot-token/test/leaks"
 )
 
 // result is what one run of the program did.
@@ -100,7 +99,7 @@ func (r result) checkSecrets(t *testing.T, args []string) {
 		places[fmt.Sprintf("the URL of request %d", i+1)] = request.Path + "?" + request.Query
 	}
 	for name, secret := range r.f.secrets {
-		for form, text := range r.f.forms(secret) {
+		for form, text := range leaks.Forms(secret) {
 			for place, holds := range places {
 				if strings.Contains(holds, text) {
 					t.Errorf("%s holds the %s (%s)", place, name, form)
@@ -108,27 +107,6 @@ func (r result) checkSecrets(t *testing.T, args []string) {
 			}
 		}
 	}
-}
-
-// forms are the ways in which a secret can stand in a text.
-func (f *fixture) forms(secret string) map[string]string {
-	inJSON, _ := json.Marshal(secret) // of a string: cannot fail
-	forms := map[string]string{
-		"in JSON":        strings.Trim(string(inJSON), `"`),
-		"as it is":       secret,
-		"URL-escaped":    url.QueryEscape(secret),
-		"path-escaped":   url.PathEscape(secret),
-		"quoted":         strings.Trim(fmt.Sprintf("%q", secret), `"`),
-		"in hexadecimal": fmt.Sprintf("%x", secret),
-	}
-	for name, encoding := range map[string]*base64.Encoding{"base64": base64.RawStdEncoding, "base64url": base64.RawURLEncoding} {
-		// Without the last characters: they depend on what follows.
-		encode := func(text string) string { return encoding.EncodeToString([]byte(text[:len(text)/3*3])) }
-		forms[name] = encode(secret)
-		forms[name+" of a login"] = encode(f.username + ":" + secret)
-	}
-	maps.DeleteFunc(forms, func(form, text string) bool { return text == secret && form != "as it is" })
-	return forms
 }
 
 // checkAuthorization: one Authorization header a request, and the password
@@ -251,7 +229,7 @@ func (r result) String() string {
 // redact takes the secrets out of a text.
 func (f *fixture) redact(text string) string {
 	for _, name := range slices.Sorted(maps.Keys(f.secrets)) {
-		for _, form := range f.forms(f.secrets[name]) {
+		for _, form := range leaks.Forms(f.secrets[name]) {
 			text = strings.ReplaceAll(text, form, "["+name+"]")
 		}
 	}

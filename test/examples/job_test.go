@@ -4,12 +4,10 @@ package examples
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,6 +21,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/rackerlabs/understack/go/nautobot-token/test/leaks"
 	"github.com/rackerlabs/understack/go/nautobot-token/test/servers"
 )
 
@@ -240,11 +239,8 @@ func (r *release) forbidden() map[string]string {
 	}
 	all := map[string]string{}
 	for what, text := range texts {
-		all[what] = text
-		all[what+" in base64"] = base64.RawStdEncoding.EncodeToString([]byte(text[:len(text)/3*3]))
-		all[what+" in hexadecimal"] = fmt.Sprintf("%x", text)
-		if escaped := url.QueryEscape(text); escaped != text {
-			all[what+" escaped"] = escaped
+		for name, form := range leaks.Forms(text) {
+			all[what+" "+name] = form
 		}
 	}
 	return all
