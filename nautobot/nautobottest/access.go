@@ -57,7 +57,7 @@ func (c *call) writeGroup(old object, in fields, _ bool) (object, *answer) {
 	f, name := form{}, ""
 	f.text(in, "name", &name, text{max: 150, required: true})
 	if c.state.group(name) != nil {
-		if a := c.duplicate(f, "name", "group with this name already exists.", "name", "auth_group_name_key", name); a != nil {
+		if a := c.duplicate(f, "name", groupTaken, "name", "auth_group_name_key", name); a != nil {
 			return nil, a
 		}
 	}

@@ -141,6 +141,6 @@ func (c *call) duplicate(f form, field, text, column, constraint, value string) 
 		return c.crash("IntegrityError", fmt.Sprintf(
 			"duplicate key value violates unique constraint \"%s\"\nDETAIL:  Key (%s)=(%s) already exists.\n", constraint, column, value))
 	}
-	f.add(field, text)
+	f.add(field, c.translated(text))
 	return nil
 }

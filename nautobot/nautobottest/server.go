@@ -203,6 +203,8 @@ const (
 	noPermission  = "You do not have permission to perform this action."
 	badPassword   = "Invalid username/password."
 	usernameTaken = "A user with that username already exists."
+	keyTaken      = "Token with this Key already exists."
+	groupTaken    = "group with this name already exists."
 )
 
 var german = map[string]string{
@@ -210,11 +212,13 @@ var german = map[string]string{
 	noPermission:  "Sie sind nicht berechtigt, diese Aktion durchzuführen.",
 	badPassword:   "Ungültiger Benutzername/Passwort.",
 	usernameTaken: "Dieser Benutzername ist bereits vergeben.",
+	keyTaken:      "Token mit diesem Wert für das Feld Key existiert bereits.",
+	groupTaken:    "Gruppe mit diesem Wert für das Feld Name existiert bereits.",
 }
 
 func (s *Server) translated(text string) string {
-	if s.options.Language == "de" {
-		return german[text]
+	if translation, known := german[text]; known && s.options.Language == "de" {
+		return translation
 	}
 	return text
 }

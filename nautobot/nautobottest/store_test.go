@@ -135,15 +135,16 @@ func TestOptions(t *testing.T) {
 // TestLanguage shows which texts a German server translates, as LANGUAGE_CODE = "de" was seen to do, and which stay.
 func TestLanguage(t *testing.T) {
 	s := start(t, nautobottest.Options{Language: "de"})
-	s.AddUser(nautobottest.User{Username: "a", Password: "right"})
+	s.AddUser(nautobottest.User{Username: "a", Password: "right", Groups: []string{"g"}})
 	for _, tc := range []struct{ method, path, authorization, want string }{
 		{"GET", "tokens/", "", `{"detail":"Anmeldedaten fehlen."}`},
 		{"GET", "tokens/", "Basic " + base64.StdEncoding.EncodeToString([]byte("a:wrong")), `{"detail":"Ungültiger Benutzername/Passwort."}`},
 		{"GET", "tokens/", "Basic " + base64.StdEncoding.EncodeToString([]byte("a:right")), `{"detail":"Sie sind nicht berechtigt, diese Aktion durchzuführen."}`},
 		{"POST", "users/", "Token " + s.Token, `{"username":["Dieser Benutzername ist bereits vergeben."]}`},
+		{"POST", "groups/", "Token " + s.Token, `{"name":["Gruppe mit diesem Wert für das Feld Name existiert bereits."]}`},
 		{"GET", "config/", "Token nosuch", `{"detail":"Invalid token"}`},
 	} {
-		req, err := http.NewRequestWithContext(t.Context(), tc.method, s.URL+"/api/users/"+tc.path, strings.NewReader(`{"username": "a"}`))
+		req, err := http.NewRequestWithContext(t.Context(), tc.method, s.URL+"/api/users/"+tc.path, strings.NewReader(`{"username": "a", "name": "g"}`))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -51,7 +51,7 @@ func (c *call) writeToken(old object, in fields, _ bool) (object, *answer) {
 	}
 	// Nautobot looks for duplicates only if the fields are good.
 	if find(c.state.tokens, func(o *Token) bool { return o.Key == t.Key && o.ID != t.ID }) != nil {
-		if a := c.duplicate(f, "key", "Token with this Key already exists.", "key", "users_token_key_key", t.Key); a != nil {
+		if a := c.duplicate(f, "key", keyTaken, "key", "users_token_key_key", t.Key); a != nil {
 			return nil, a
 		}
 		return nil, invalid(f)

@@ -81,7 +81,7 @@ func (c *call) writeUser(old object, in fields, put bool) (object, *answer) {
 	c.groups(f, in, &u.Groups)
 	taken := find(c.state.users, func(o *User) bool { return o.Username == u.Username && o.ID != u.ID }) != nil
 	if taken && f["username"] == nil {
-		if a := c.duplicate(f, "username", c.translated(usernameTaken), "username", "auth_user_username_key", u.Username); a != nil {
+		if a := c.duplicate(f, "username", usernameTaken, "username", "auth_user_username_key", u.Username); a != nil {
 			return nil, a
 		}
 	}
