@@ -46,7 +46,7 @@ func (s *server) as(who identity) target {
 
 // startServer starts a Nautobot, and makes its provisioner.
 func startServer(ctx context.Context, version string) (*server, error) {
-	nautobot, err := servers.StartNautobot(ctx, version)
+	nautobot, err := servers.StartNautobot(ctx, version, servers.CheapPasswords)
 	if err != nil {
 		return nil, err
 	}

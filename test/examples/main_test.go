@@ -48,7 +48,7 @@ func startSite(ctx context.Context) (err error) {
 }
 
 func startNautobot(ctx context.Context) (err error) {
-	nautobot, err = servers.StartNautobot(ctx, "3.2.7")
+	nautobot, err = servers.StartNautobot(ctx, "3.2.7", servers.CheapPasswords)
 	return err
 }
 

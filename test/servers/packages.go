@@ -65,6 +65,9 @@ const aptGetInstall = "apt-get install --yes --no-install-recommends "
 // Only Prepare installs it: a test does not change the machine that it runs on.
 func needPackages(ctx context.Context, purpose string, missing func(context.Context) []string) error {
 	packages := missing(ctx)
+	if err := ctx.Err(); err != nil { // what could not be looked for is not missing
+		return err
+	}
 	if len(packages) == 0 {
 		return nil
 	}
