@@ -84,29 +84,17 @@ func render(t *testing.T, cluster *servers.ControlPlane, values string, set ...s
 		t.Fatal(err)
 	}
 	args := []string{
-		"-C", "charts", "tool", "helm", "template", "nautobot-token", "nautobot-token", "--kube-version", version.GitVersion,
-		"--namespace", "nautobot", "--values", "../examples/" + values + "/values.yaml",
+		"template", "nautobot-token", filepath.Join(root, "charts/nautobot-token"), "--kube-version", version.GitVersion,
+		"--namespace", "nautobot", "--values", filepath.Join(folder, values, "values.yaml"),
 	}
 	for _, s := range set {
 		args = append(args, "--set", s)
 	}
-	command := goCommand(t, args...)
-	var stderr bytes.Buffer
-	command.Stderr = &stderr
-	manifests, err := command.Output()
+	manifests, err := cluster.Helm(t.Context(), args...)
 	if err != nil {
-		t.Fatalf("helm template: %v\n%s", err, stderr.String())
+		t.Fatal(err)
 	}
-	return manifests
-}
-
-// goCommand is the go command in the module's root, with the flags that the
-// Makefile sets, so that what is compiled once is used by all.
-func goCommand(t *testing.T, args ...string) *exec.Cmd {
-	command := exec.CommandContext(t.Context(), "go", args...)
-	command.Dir = root
-	command.Env = append(os.Environ(), "GOFLAGS=-trimpath -buildvcs=false", "CGO_ENABLED=0")
-	return command
+	return []byte(manifests)
 }
 
 // jobOf is the Job in a Sensor.

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 )
@@ -80,17 +79,4 @@ func (c *Cluster) InstallArgoEvents(ctx context.Context) error {
 		}
 		return nil
 	})
-}
-
-// Helm runs the Helm command line on the cluster and returns what it printed.
-func (c *Cluster) Helm(ctx context.Context, args ...string) (string, error) {
-	path, err := helm.build(ctx)
-	if err != nil {
-		return "", err
-	}
-	command := exec.Command(path, args...)
-	home := c.path("helm")
-	command.Env = append(environWithout("HELM_"), "KUBECONFIG="+c.Kubeconfig,
-		"HELM_CACHE_HOME="+home, "HELM_CONFIG_HOME="+home, "HELM_DATA_HOME="+home)
-	return run(ctx, command)
 }

@@ -178,3 +178,16 @@ func (c *ControlPlane) writeKubeconfig(path, url, namespace string, user map[str
 func (c *ControlPlane) path(name string) string {
 	return filepath.Join(c.dir, name)
 }
+
+// Helm runs the Helm command line on the cluster and returns what it printed.
+func (c *ControlPlane) Helm(ctx context.Context, args ...string) (string, error) {
+	path, err := helm.build(ctx)
+	if err != nil {
+		return "", err
+	}
+	command := exec.Command(path, args...)
+	home := c.path("helm")
+	command.Env = append(environWithout("HELM_"), "KUBECONFIG="+c.Kubeconfig,
+		"HELM_CACHE_HOME="+home, "HELM_CONFIG_HOME="+home, "HELM_DATA_HOME="+home)
+	return run(ctx, command)
+}
