@@ -46,7 +46,7 @@ type NautobotToken struct {
 	Writable    bool `json:"write_enabled"`
 }
 
-// A Login is the value of an Authorization header.
+// A Login is the value of an Authorization header; "" is none.
 type Login string
 
 // ByToken is the login of whoever has an API token.
@@ -74,7 +74,9 @@ func (n *Nautobot) Ask(ctx context.Context, who Login, method, path string, body
 	if err != nil {
 		return 0, nil, err
 	}
-	request.Header.Set("Authorization", string(who))
+	if who != "" {
+		request.Header.Set("Authorization", string(who))
+	}
 	request.Header.Set("Accept", "application/json")
 	request.Header.Set("Content-Type", "application/json")
 	response, err := direct.Do(request)
