@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -15,22 +14,22 @@ func TestNautobotIsNotThere(t *testing.T) {
 	asProvisioner(t, func(t *testing.T, nautobot target) {
 		for _, c := range []struct {
 			name   string
-			spoil  func(t *testing.T, f *fixture)
+			spoil  func(*fixture)
 			waits  bool // until the end of --timeout
 			asks   int  // at least
 			reason string
 		}{
-			{"down", func(t *testing.T, f *fixture) { f.env["NAUTOBOT_URL"] = "http://" + closedPort(t) }, true, 0, "connection refused"},
-			{"503", func(_ *testing.T, f *fixture) { f.proxy.spoilAll(unavailable) }, true, 2, "503"},
-			{"connections break", func(_ *testing.T, f *fixture) { f.proxy.spoilAll(drop) }, true, 2, "no answer from Nautobot"},
-			{"never answers", func(_ *testing.T, f *fixture) { f.proxy.spoilAll(f.proxy.hang) }, false, 1, "timed out"},
-			{"an HTML page", func(_ *testing.T, f *fixture) { f.proxy.spoilAll(page) }, false, 1, "--nautobot-url"},
+			{"down", func(f *fixture) { f.env["NAUTOBOT_URL"] = "http://" + nobody }, true, 0, "connection refused"},
+			{"503", func(f *fixture) { f.proxy.spoilAll(unavailable) }, true, 2, "503"},
+			{"connections break", func(f *fixture) { f.proxy.spoilAll(drop) }, true, 2, "no answer from Nautobot"},
+			{"never answers", func(f *fixture) { f.proxy.spoilAll(f.proxy.hang) }, false, 1, "timed out"},
+			{"an HTML page", func(f *fixture) { f.proxy.spoilAll(page) }, false, 1, "--nautobot-url"},
 		} {
 			t.Run(c.name, func(t *testing.T) {
 				t.Parallel() // most of it is waiting
 				f := newFixture(t, nautobot)
 				f.saveSecret(t)
-				c.spoil(t, f)
+				c.spoil(f)
 				r := f.provision(t, "--timeout=10s").want(t, 1).wantText(t, c.reason).wantNoWrite(t)
 				if c.waits {
 					r.wantWaiting(t, true)
@@ -46,16 +45,8 @@ func TestNautobotIsNotThere(t *testing.T) {
 	})
 }
 
-// closedPort is an address that nobody listens on.
-func closedPort(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
-}
+// nobody is an address that nobody listens on.
+const nobody = "127.0.0.1:1"
 
 func TestNautobotComesBack(t *testing.T) {
 	const away = 3 // requests
@@ -123,7 +114,7 @@ func TestWhatMayComeLater(t *testing.T) {
 		}
 		t.Run("API server down", func(t *testing.T) {
 			g := f.another()
-			g.env["KUBECONFIG"] = f.writeKubeconfig(t, "https://"+closedPort(t))
+			g.env["KUBECONFIG"] = f.writeKubeconfig(t, "https://"+nobody)
 			g.provision(t, "--timeout=4s").want(t, 1).wantText(t, "connection refused")
 		})
 	})
