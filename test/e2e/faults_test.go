@@ -66,6 +66,7 @@ func TestNautobotComesBack(t *testing.T) {
 					return nil
 				})
 				f.provision(t).want(t, 0).wantWaiting(t, true)
+				f.proxy.spoil(nil)
 				f.wantAccount(t)
 				f.wantUnchanged(t)
 			})
