@@ -109,6 +109,10 @@ func valuesFiles(t *testing.T) map[string]map[string]any {
 // render is what `helm template` does: the text of each template.
 func render(t *testing.T, values map[string]any, options chartutil.ReleaseOptions) (map[string]string, error) {
 	t.Helper()
+	return renderChart(loadChart(t), values, options)
+}
+
+func renderChart(of *chart.Chart, values map[string]any, options chartutil.ReleaseOptions) (map[string]string, error) {
 	options.Revision, options.IsInstall = 1, true
 	if options.Name == "" {
 		options.Name = release
@@ -118,12 +122,11 @@ func render(t *testing.T, values map[string]any, options chartutil.ReleaseOption
 	}
 	capabilities := chartutil.DefaultCapabilities.Copy()
 	capabilities.KubeVersion = kubeVersion
-	loaded := loadChart(t)
-	all, err := chartutil.ToRenderValues(loaded, values, options, capabilities)
+	all, err := chartutil.ToRenderValues(of, values, options, capabilities)
 	if err != nil {
 		return nil, err
 	}
-	return engine.Render(loaded, all)
+	return engine.Render(of, all)
 }
 
 // rendered is the chart's objects, each in its own type.
