@@ -226,15 +226,15 @@ func TestRights(t *testing.T) {
 		"global": {
 			"argo-events: nautobot-token-job may create events",
 			"argo-events: nautobot-token-job may get secrets [nautobot-token]",
-			"argo-events: nautobot-token-watcher may list,watch secrets",
+			"argo-events: nautobot-token-watcher may list,watch externalsecrets.external-secrets.io",
 			"nautobot: nautobot-token-job may create events",
 			"nautobot: nautobot-token-job may get secrets [nautobot-superuser]",
 			"nautobot: nautobot-token-job may get secrets [rxdb-lab-token]",
 			"nautobot: nautobot-token-sensor may create jobs.batch",
-			"nautobot: nautobot-token-watcher may list,watch secrets",
+			"nautobot: nautobot-token-watcher may list,watch externalsecrets.external-secrets.io",
 			"openstack: nautobot-token-job may create events",
 			"openstack: nautobot-token-job may get secrets [nautobot-token]",
-			"openstack: nautobot-token-watcher may list,watch secrets",
+			"openstack: nautobot-token-watcher may list,watch externalsecrets.external-secrets.io",
 		},
 		"full": {
 			"123: j may create events",
@@ -251,6 +251,20 @@ func TestRights(t *testing.T) {
 		got := rights(t, mustRender(t, valuesFiles(t)[name], chartutil.ReleaseOptions{}))
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s: (-want +got)\n%s", name, diff)
+		}
+	}
+}
+
+// In none of the examples may anybody list the Secrets of the namespace where
+// the superuser's is.
+func TestNobodyListsTheSuperuserSecret(t *testing.T) {
+	for _, name := range []string{"global", "site", "migration"} {
+		values := valuesFiles(t)[name]
+		superuser, _ := at(values, "superuserSecret.namespace")
+		for _, right := range rights(t, mustRender(t, values, chartutil.ReleaseOptions{Namespace: release})) {
+			if strings.HasPrefix(right, fmt.Sprint(superuser, ": ")) && strings.Contains(right, "list") && strings.HasSuffix(right, " secrets") {
+				t.Errorf("%s: %s", name, right)
+			}
 		}
 	}
 }

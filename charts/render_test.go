@@ -148,6 +148,12 @@ func mustRender(t *testing.T, values map[string]any, options chartutil.ReleaseOp
 	if err != nil {
 		t.Fatal(err)
 	}
+	return read(t, texts)
+}
+
+// read reads what was rendered.
+func read(t *testing.T, texts map[string]string) rendered {
+	t.Helper()
 	r := rendered{configMaps: map[string]*corev1.ConfigMap{}}
 	for _, name := range slices.Sorted(maps.Keys(texts)) {
 		if strings.HasSuffix(name, "NOTES.txt") {
@@ -167,6 +173,12 @@ func mustRender(t *testing.T, values map[string]any, options chartutil.ReleaseOp
 			if o.Data["policy.yaml"] != "" {
 				r.policy = o
 			}
+			if text := o.Data["job.yaml"]; text != "" {
+				r.job = new(batchv1.Job)
+				if err := readStrictly([]byte(text), r.job); err != nil {
+					t.Fatalf("the Sensor's Job: %v", err)
+				}
+			}
 		case *corev1.Pod:
 			r.test = o
 		case *v1alpha1.EventBus:
@@ -176,10 +188,6 @@ func mustRender(t *testing.T, values map[string]any, options chartutil.ReleaseOp
 		case *v1alpha1.Sensor:
 			r.sensor = o
 		}
-	}
-	r.job = new(batchv1.Job)
-	if err := readStrictly(r.jobText(t, r.sensor.Spec.Triggers[0]), r.job); err != nil {
-		t.Fatalf("the Sensor's Job: %v", err)
 	}
 	return r
 }

@@ -50,11 +50,11 @@ func install(t *testing.T, cluster *servers.ControlPlane, values string, set ...
 		case "ConfigMap":
 			var configMap corev1.ConfigMap
 			d.decode(t, &configMap)
-			if err := os.WriteFile(policy, []byte(configMap.Data["policy.yaml"]), 0o600); err != nil {
+			if text, ok := configMap.Data["job.yaml"]; ok {
+				document{text: text}.decode(t, &r.job)
+			} else if err := os.WriteFile(policy, []byte(configMap.Data["policy.yaml"]), 0o600); err != nil {
 				t.Fatal(err)
 			}
-		case "Sensor":
-			r.job = jobOf(t, d)
 		}
 	}
 	pod := r.job.Spec.Template.Spec
@@ -85,7 +85,7 @@ func render(t *testing.T, cluster *servers.ControlPlane, values string, set ...s
 		t.Fatal(err)
 	}
 	args := []string{
-		"-C", "charts", "tool", "helm", "template", "nautobot-token", "nautobot-token", "--kube-version", version.GitVersion,
+		"-C", "charts", "tool", "helm", "template", "nautobot-token", "nautobot-token", "--no-hooks", "--kube-version", version.GitVersion,
 		"--namespace", "nautobot", "--values", "../examples/" + values + "/values.yaml",
 	}
 	for _, s := range set {
@@ -108,24 +108,6 @@ func goCommand(t *testing.T, args ...string) *exec.Cmd {
 	command.Dir = root
 	command.Env = append(os.Environ(), "GOFLAGS=-trimpath -buildvcs=false", "CGO_ENABLED=0")
 	return command
-}
-
-// jobOf is the Job in a Sensor.
-func jobOf(t *testing.T, d document) batchv1.Job {
-	t.Helper()
-	var sensor struct {
-		Spec struct {
-			Triggers []struct {
-				Template struct {
-					K8s struct {
-						Source struct{ Resource batchv1.Job }
-					}
-				}
-			}
-		}
-	}
-	d.decodeLoosely(t, &sensor)
-	return sensor.Spec.Triggers[0].Template.K8s.Source.Resource
 }
 
 // environment is the Job's, with other values in place of its own.

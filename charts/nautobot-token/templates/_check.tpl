@@ -19,7 +19,7 @@
 {{- if not .url -}}
 {{- fail "nautobot.url is missing: give the URL of Nautobot, such as --set nautobot.url=https://nautobot.example.com" -}}
 {{- end -}}
-{{- if not (regexMatch (printf `^(?i:https?)://%s(/([^?#%%\x00-\x20\x7f]|%%[0-9A-Fa-f]{2})*)?$` $host) .url) -}}
+{{- if not (regexMatch (printf `^(?i:https?)://%s(/([^?#%%\x00-\x1f\x7f]|%%[0-9A-Fa-f]{2})*)?$` $host) .url) -}}
 {{- fail "nautobot.url: want https://HOST[:PORT][/PATH], without user, query or fragment" -}}
 {{- end -}}
 {{- $plain := hasPrefix "http:" (lower .url) -}}
