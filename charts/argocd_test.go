@@ -2,12 +2,16 @@ package charts
 
 import (
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/argoproj/argo-events/pkg/apis/events/v1alpha1"
 	lua "github.com/yuin/gopher-lua"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/yaml"
 )
 
 // The health checks in the examples say of what Argo Events' own code writes
@@ -50,6 +54,64 @@ func TestHealthChecks(t *testing.T) {
 		status, message := health(t, script, c.object)
 		if status != c.status || message != c.message {
 			t.Errorf("%s: %s, %q; want %s, %q", c.kind, status, message, c.status, c.message)
+		}
+	}
+}
+
+// What the examples for Argo CD say against losing things: a sync is tried until
+// it succeeds, a cluster that leaves the set keeps what it has, and no
+// credential is deleted without somebody's word.
+func TestArgoCDLosesNothing(t *testing.T) {
+	type application struct {
+		SyncPolicy struct{ Retry struct{ Limit int } }
+	}
+	var set struct {
+		Spec struct {
+			SyncPolicy struct{ PreserveResourcesOnDeletion bool }
+			Template   struct{ Spec application }
+		}
+	}
+	readLoosely(t, "../examples/argocd/sites.yaml", func(document []byte) error { return yaml.Unmarshal(document, &set) })
+	if !set.Spec.SyncPolicy.PreserveResourcesOnDeletion {
+		t.Error("sites.yaml deletes what is on a cluster that leaves the set")
+	}
+	applications := map[string]application{"sites.yaml": set.Spec.Template.Spec}
+	for _, name := range []string{"global.yaml", "site.yaml"} {
+		var one struct{ Spec application }
+		readLoosely(t, "../examples/argocd/"+name, func(document []byte) error { return yaml.Unmarshal(document, &one) })
+		applications[name] = one.Spec
+	}
+	for name, one := range applications {
+		if one.SyncPolicy.Retry.Limit != -1 {
+			t.Errorf("%s is tried %d times", name, one.SyncPolicy.Retry.Limit)
+		}
+	}
+	secrets, err := filepath.Glob("../examples/external-secrets/*.yaml")
+	if err != nil || len(secrets) < 4 {
+		t.Fatalf("%v, %v", secrets, err)
+	}
+	for _, file := range secrets {
+		readLoosely(t, file, func(document []byte) error {
+			var o metav1.PartialObjectMetadata
+			err := yaml.Unmarshal(document, &o)
+			if o.Kind == "ExternalSecret" && o.Annotations["argocd.argoproj.io/sync-options"] != "Prune=confirm,Delete=confirm" {
+				t.Errorf("%s: %s is deleted without asking", file, o.Name)
+			}
+			return err
+		})
+	}
+}
+
+// readLoosely hands over each document of a file.
+func readLoosely(t *testing.T, file string, take func(document []byte) error) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for document := range strings.SplitSeq(string(text), "\n---\n") {
+		if err := take([]byte(document)); err != nil {
+			t.Fatalf("%s: %v", file, err)
 		}
 	}
 }

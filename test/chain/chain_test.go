@@ -282,6 +282,7 @@ func complains(ctx context.Context, resource, release, want string) error {
 // A Pod that is stuck holds its place in the quota no longer than it may run.
 func TestStuckPodsMakeRoom(t *testing.T) {
 	values := maps.Clone(chartValues)
+	values["nautobot"] = object{"url": "https://" + nautobotHost} // the ConfigMap with the CA is in another namespace
 	values["image"] = object{"repository": imageRepository, "tag": "absent", "pullPolicy": "Never"}
 	values["eventBus"] = object{"create": false, "name": "absent"}
 	values["timeout"] = "5s"

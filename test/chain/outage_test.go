@@ -200,19 +200,44 @@ func TestRuleIsAdded(t *testing.T) {
 	if err := helm(t.Context(), "upgrade", home, release, chartValues); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, time.Minute, func(ctx context.Context) error {
-		found, err := pods(ctx, "sensor-name="+release)
-		if err == nil && (len(found) != 1 || !strings.Contains(environment(found[0]), "billing")) {
-			err = errors.New("the Sensor is the one before the upgrade")
-		}
-		return err
-	})
+	removeSensorBefore(t)
 	up()
 	eventually(t, time.Minute, waiting.usable)
 	waiting.wantJobs(t, 3) // by the event that waited, and by the EventSource, which is a new one too
 	removePods(t, "eventsource-name="+release)
 	eventually(t, time.Minute, old.usable)
 	eventually(t, time.Minute, func(ctx context.Context) error { return listening(ctx, release) })
+}
+
+// removeSensorBefore waits for the Sensor's Pod of an upgrade, and takes away the
+// one before: neither can start yet, and Kubernetes would keep both.
+func removeSensorBefore(t *testing.T) {
+	t.Helper()
+	isNew := func(pod corev1.Pod) bool { return strings.Contains(environment(pod), "billing") }
+	var found []corev1.Pod
+	eventually(t, time.Minute, func(ctx context.Context) (err error) {
+		found, err = pods(ctx, "sensor-name="+release)
+		if err == nil && !slices.ContainsFunc(found, isNew) {
+			err = errors.New("there is no Sensor with the new rule")
+		}
+		return err
+	})
+	for _, pod := range found {
+		if isNew(pod) {
+			continue
+		}
+		text := fmt.Appendf(nil, "{apiVersion: apps/v1, kind: ReplicaSet, metadata: {name: %q, namespace: %q}}", pod.OwnerReferences[0].Name, home)
+		if err := cluster.Delete(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, time.Minute, func(ctx context.Context) error {
+		found, err := pods(ctx, "sensor-name="+release)
+		if err == nil && len(found) != 1 {
+			err = fmt.Errorf("%d Sensors", len(found))
+		}
+		return err
+	})
 }
 
 // environment is that of a Pod of Argo Events, with the object that it is for.

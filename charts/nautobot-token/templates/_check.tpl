@@ -54,28 +54,28 @@
 {{- fail (printf "rules[%d].secrets is an empty list, so the rule is for no Secret: name some, or leave it out for all" $i) -}}
 {{- end -}}
 {{- range $key := list "secrets" "usernames" -}}
-{{- range $j, $text := index $rule $key -}}
-{{- if not (regexMatch (printf `^%s$` $glob) $text) -}}
-{{- fail (printf "rules[%d].%s[%d]: %q: want a name or a glob: letters, digits, @ . + - _, and * or ? for what may differ" $i $key $j $text) -}}
+{{- range index $rule $key -}}
+{{- if not (regexMatch (printf `^%s$` $glob) .) -}}
+{{- fail (printf "rules[%d].%s: %q is not a glob: want letters, digits, @ . + - _, and * and ? in their usual meaning" $i $key .) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
-{{- range $j, $owner := .adoptFrom -}}
-{{- if not (regexMatch (printf `^%s(/%s){1,2}$` $glob $glob) $owner) -}}
-{{- fail (printf "rules[%d].adoptFrom[%d]: %q: want the former owner, NAMESPACE/NAME or CLUSTER/NAMESPACE/NAME; * and ? are globs" $i $j $owner) -}}
+{{- range .adoptFrom -}}
+{{- if not (regexMatch (printf `^%s(/%s){1,2}$` $glob $glob) .) -}}
+{{- fail (printf "rules[%d].adoptFrom: %q is not an owner: want NAMESPACE/NAME or CLUSTER/NAMESPACE/NAME, as in the last name of the account" $i .) -}}
 {{- end -}}
 {{- end -}}
-{{- range $j, $name := .groups -}}
-{{- if not (regexMatch $group $name) -}}
-{{- fail (printf "rules[%d].groups[%d]: %q: want the name of a group in Nautobot, with 1 to 150 characters and no white space around it" $i $j $name) -}}
+{{- range .groups -}}
+{{- if not (regexMatch $group .) -}}
+{{- fail (printf "rules[%d].groups: %q is not a valid group name: want 1 to 150 characters, without white space around them" $i .) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
 {{- if not (regexMatch $group .Values.managedGroup) -}}
-{{- fail (printf "managedGroup: %q: want a name of 1 to 150 characters with no white space around it" .Values.managedGroup) -}}
+{{- fail (printf "managedGroup: %q is not a valid group name: want 1 to 150 characters, without white space around them" .Values.managedGroup) -}}
 {{- end -}}
 {{- if hasSuffix "-provisioners" .Values.managedGroup -}}
-{{- fail (printf "managedGroup: %q: -provisioners is the end of the provisioners' own group" .Values.managedGroup) -}}
+{{- fail (printf "managedGroup: %q ends in -provisioners, as the groups of the provisioners do: choose another name" .Values.managedGroup) -}}
 {{- end -}}
 {{- end -}}
 
@@ -86,7 +86,7 @@
 {{- $name := list (printf `^(%s)?$` $subdomain) "want a name of lower-case letters, digits, - and ." -}}
 {{- $short := list (printf `^(%s)?$` $label) "want a name of at most 63 lower-case letters, digits and -" -}}
 {{- $key := list `^[A-Za-z0-9._-]*$` "want a key of letters, digits, - _ and ." -}}
-{{- $duration := list `^(0|([0-9]{1,6}(\.[0-9]{1,9})?(ns|us|ms|s|m|h))+)$` "want a duration such as 90s, 30m or 1h30m; the largest unit is h" -}}
+{{- $duration := list `^(0|([0-9]{1,6}(\.[0-9]{1,9})?(ns|us|ms|s|m|h))+)$` "want a duration such as 90s, 30m or 1h; a day is 24h" -}}
 {{- $texts := dict
       "nautobot.caBundle.configMap" $name
       "nautobot.caBundle.secret" $name
