@@ -6,7 +6,8 @@
 export GOFLAGS := -trimpath -buildvcs=false
 export CGO_ENABLED := 0
 
-VERSION = $(shell git describe --tags --dirty 2>/dev/null || echo devel)
+# Other components of the repository have tags of their own.
+VERSION = $(patsubst nautobot-token-v%,%,$(shell git describe --tags --match 'nautobot-token-v*' --dirty 2>/dev/null || echo devel))
 COMMIT  = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 
 NAUTOBOT_VERSION = 3.2.7
@@ -23,6 +24,7 @@ CACHE := $(or $(NAUTOBOT_TOKEN_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/nau
 tool = $(CACHE)/bin/$(1)-$(shell awk '$$1 == "require" && NF == 3 { print $$3 }' test/tools/$(1)/go.mod)-$(shell go env GOVERSION)
 GOLANGCI_LINT := $(call tool,golangci-lint)
 ACTIONLINT    := $(call tool,actionlint)
+PROMTOOL      := $(call tool,promtool)
 
 .PHONY: help
 help: ## show this list
@@ -46,8 +48,8 @@ race: ## the shorter ones with the race detector (needs a C compiler)
 
 # Go does not see when files outside of a module change: -count=1 makes it test again.
 .PHONY: chart
-chart: build ## hold the Helm chart and the examples against what reads them (the first run takes long)
-	NAUTOBOT_TOKEN_BINARY=$(CURDIR)/bin/nautobot-token go -C charts test -count=1 ./...
+chart: build $(PROMTOOL) ## hold the Helm chart and the examples against what reads them (the first run takes long)
+	NAUTOBOT_TOKEN_BINARY=$(CURDIR)/bin/nautobot-token PROMTOOL=$(PROMTOOL) go -C charts test -count=1 ./...
 	go -C test/external-secrets test -count=1 ./...
 
 .PHONY: image
@@ -92,6 +94,9 @@ $(GOLANGCI_LINT):
 	go -C test/tools/golangci-lint build -ldflags '-s -w' -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 $(ACTIONLINT):
 	go -C test/tools/actionlint build -ldflags '-s -w' -o $@ github.com/rhysd/actionlint/cmd/actionlint
+# Without the ways in which Prometheus finds what to ask, which take most of the time.
+$(PROMTOOL):
+	go -C test/tools/promtool build -tags remove_all_sd -ldflags '-s -w' -o $@ github.com/prometheus/prometheus/cmd/promtool
 
 .PHONY: nautobot
 nautobot: ## run a real Nautobot until Ctrl-C (NAUTOBOT_VERSION=3.2.7)

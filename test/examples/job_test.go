@@ -49,11 +49,11 @@ func install(t *testing.T, cluster *servers.ControlPlane, values string, set ...
 		case "ConfigMap":
 			var configMap corev1.ConfigMap
 			d.decode(t, &configMap)
-			if err := os.WriteFile(policy, []byte(configMap.Data["policy.yaml"]), 0o600); err != nil {
+			if text, ok := configMap.Data["job.yaml"]; ok {
+				document{text: text}.decode(t, &r.job)
+			} else if err := os.WriteFile(policy, []byte(configMap.Data["policy.yaml"]), 0o600); err != nil {
 				t.Fatal(err)
 			}
-		case "Sensor":
-			r.job = jobOf(t, d)
 		}
 	}
 	pod := r.job.Spec.Template.Spec
@@ -84,7 +84,7 @@ func render(t *testing.T, cluster *servers.ControlPlane, values string, set ...s
 		t.Fatal(err)
 	}
 	args := []string{
-		"template", "nautobot-token", filepath.Join(root, "charts/nautobot-token"), "--kube-version", version.GitVersion,
+		"template", "nautobot-token", filepath.Join(root, "charts/nautobot-token"), "--no-hooks", "--kube-version", version.GitVersion,
 		"--namespace", "nautobot", "--values", filepath.Join(folder, values, "values.yaml"),
 	}
 	for _, s := range set {
@@ -95,24 +95,6 @@ func render(t *testing.T, cluster *servers.ControlPlane, values string, set ...s
 		t.Fatal(err)
 	}
 	return []byte(manifests)
-}
-
-// jobOf is the Job in a Sensor.
-func jobOf(t *testing.T, d document) batchv1.Job {
-	t.Helper()
-	var sensor struct {
-		Spec struct {
-			Triggers []struct {
-				Template struct {
-					K8s struct {
-						Source struct{ Resource batchv1.Job }
-					}
-				}
-			}
-		}
-	}
-	d.decodeLoosely(t, &sensor)
-	return sensor.Spec.Triggers[0].Template.K8s.Source.Resource
 }
 
 // environment is the Job's, with other values in place of its own.
