@@ -6,17 +6,18 @@
 export GOFLAGS := -trimpath -buildvcs=false
 export CGO_ENABLED := 0
 
-VERSION = $(shell git describe --tags --dirty 2>/dev/null || echo devel)
+# Other components of the repository have tags of their own.
+VERSION = $(patsubst nautobot-token-v%,%,$(shell git describe --tags --match 'nautobot-token-v*' --dirty 2>/dev/null || echo devel))
 COMMIT  = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 
 # Where the program keeps its version.
 CMD = github.com/rackerlabs/understack/go/nautobot-token/cmd
 
 NAUTOBOT_VERSION = 3.2.7
-FUZZTIME         = 30s
+FUZZTIME         = 50000x
 
 # The modules besides the program's own, and the shell scripts.
-MODULES = charts $(wildcard test/tools/*)
+MODULES = charts test/external-secrets $(wildcard test/tools/*)
 SCRIPTS = .ci/run test/image/build.sh test/servers/node.sh examples/pipeline/check.sh
 
 # What takes minutes to make is made once and kept here.
@@ -26,6 +27,7 @@ CACHE := $(or $(NAUTOBOT_TOKEN_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/nau
 tool = $(CACHE)/bin/$(1)-$(shell awk '$$1 == "require" && NF == 3 { print $$3 }' test/tools/$(1)/go.mod)-$(shell go env GOVERSION)
 GOLANGCI_LINT := $(call tool,golangci-lint)
 ACTIONLINT    := $(call tool,actionlint)
+PROMTOOL      := $(call tool,promtool)
 
 .PHONY: help
 help: ## show this list
@@ -49,16 +51,16 @@ race: ## the shorter ones with the race detector (needs a C compiler)
 
 # Go does not see when files outside of a module change: -count=1 makes it test again.
 .PHONY: chart
-chart: build ## hold the Helm chart and the examples against what reads them (the first run takes long)
-	NAUTOBOT_TOKEN_BINARY=$(CURDIR)/bin/nautobot-token go -C charts test -count=1 ./...
-	go -C test/tools/external-secrets test -count=1 ./...
+chart: build $(PROMTOOL) ## hold the Helm chart and the examples against what reads them (the first run takes long)
+	NAUTOBOT_TOKEN_BINARY=$(CURDIR)/bin/nautobot-token PROMTOOL=$(PROMTOOL) go -C charts test -count=1 ./...
+	go -C test/external-secrets test -count=1 ./...
 
 .PHONY: image
 image: ## build the container image into bin/nautobot-token.tar, without a container engine (root on Debian)
 	VERSION=$(VERSION) COMMIT=$(COMMIT) NAUTOBOT_TOKEN_CACHE=$(CACHE) test/image/build.sh bin/nautobot-token.tar
 
 .PHONY: servers
-servers: ## build and install what e2e needs and the cache does not have (it does so itself, too)
+servers: ## build and install what e2e needs; as root, the missing Debian packages too
 	go run ./test/serve prepare
 
 .PHONY: e2e
@@ -69,8 +71,9 @@ e2e: ## run the tests on real servers, and the whole chain on a real node (root 
 bench: ## measure requests, time, memory and size beside a bare HTTP client
 	go run ./test/bench
 
+# It counts executions: at the end of a time Go's fuzzer fails on a busy machine.
 .PHONY: fuzz
-fuzz: ## run every fuzz target for FUZZTIME=30s, two at a time
+fuzz: ## run every fuzz target FUZZTIME=50000x, two at a time
 	@grep -rlE --include='*_test.go' '^func Fuzz' . | xargs grep -oE '^func Fuzz[A-Za-z0-9_]*' | sed 's/:func / /' | \
 		xargs -P 2 -L 1 sh -c 'go test -run "^$$" -fuzz "^$$1$$" -fuzztime $(FUZZTIME) -parallel 1 "$$(dirname "$$0")"'
 
@@ -81,7 +84,7 @@ lint: $(GOLANGCI_LINT) $(ACTIONLINT) ## check code, module files, workflows and 
 	go vet -tags e2e ./...
 	GOLANGCI_LINT_CACHE=$(CACHE)/golangci-lint $(GOLANGCI_LINT) run
 	cd charts && GOLANGCI_LINT_CACHE=$(CACHE)/golangci-lint $(GOLANGCI_LINT) run -c ../.golangci.yml
-	cd test/tools/external-secrets && GOLANGCI_LINT_CACHE=$(CACHE)/golangci-lint $(GOLANGCI_LINT) run -c ../../../.golangci.yml
+	cd test/external-secrets && GOLANGCI_LINT_CACHE=$(CACHE)/golangci-lint $(GOLANGCI_LINT) run -c ../../.golangci.yml
 	$(ACTIONLINT)
 	@if command -v shellcheck; then shellcheck $(SCRIPTS); else echo 'no shellcheck here: the shell scripts are not checked'; fi
 
@@ -94,6 +97,9 @@ $(GOLANGCI_LINT):
 	go -C test/tools/golangci-lint build -ldflags '-s -w' -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 $(ACTIONLINT):
 	go -C test/tools/actionlint build -ldflags '-s -w' -o $@ github.com/rhysd/actionlint/cmd/actionlint
+# Without the ways in which Prometheus finds what to ask, which take most of the time.
+$(PROMTOOL):
+	go -C test/tools/promtool build -tags remove_all_sd -ldflags '-s -w' -o $@ github.com/prometheus/prometheus/cmd/promtool
 
 .PHONY: nautobot
 nautobot: ## run a real Nautobot until Ctrl-C (NAUTOBOT_VERSION=3.2.7)

@@ -1,8 +1,12 @@
 package charts
 
 import (
+	"encoding/base64"
 	"encoding/json"
+	"fmt"
+	"maps"
 	"slices"
+	"sort"
 	"strings"
 	"testing"
 
@@ -17,6 +21,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"helm.sh/helm/v3/pkg/chartutil"
 	batchv1 "k8s.io/api/batch/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/yaml"
@@ -55,45 +60,58 @@ func TestArgoEventsAcceptsIt(t *testing.T) {
 			if r.eventSource.Spec.EventBusName != bus.Name || r.sensor.Spec.EventBusName != bus.Name {
 				t.Errorf("EventBus %s, but EventSource on %s and Sensor on %s", bus.Name, r.eventSource.Spec.EventBusName, r.sensor.Spec.EventBusName)
 			}
-			trigger := r.sensor.Spec.Triggers[0]
-			if !trigger.AtLeastOnce || trigger.RetryStrategy == nil || trigger.RateLimit == nil {
-				t.Error("a failed trigger would not be tried again")
+			for _, trigger := range r.sensor.Spec.Triggers {
+				if !trigger.AtLeastOnce || trigger.RetryStrategy == nil || trigger.RateLimit == nil {
+					t.Errorf("what fails in %s would not be tried again", trigger.Template.Name)
+				}
 			}
 			checkConditions(t, r)
 		})
 	}
 }
 
-// Each dependency alone starts a Job, and there is one for each namespace.
+// Each namespace has one dependency and one trigger, and its events start
+// that trigger and no other.
 func checkConditions(t *testing.T, r rendered) {
 	t.Helper()
-	conditions := strings.ReplaceAll(r.sensor.Spec.Triggers[0].Template.Conditions, "-", `\-`) // as Argo Events does
-	expression, err := govaluate.NewEvaluableExpression(conditions)
-	if err != nil {
-		t.Fatalf("conditions %s: %v", conditions, err)
-	}
 	var events []string
 	for _, fired := range r.sensor.Spec.Dependencies {
 		events = append(events, fired.EventName)
 		if fired.EventSourceName != r.eventSource.Name {
 			t.Errorf("%s waits for EventSource %s", fired.Name, fired.EventSourceName)
 		}
+		if got := triggersOf(t, r, fired.Name); len(got) != 1 {
+			t.Errorf("%s starts %d triggers", fired.Name, len(got))
+		}
+	}
+	slices.Sort(events)
+	if want := slices.Sorted(maps.Keys(r.eventSource.Spec.Resource)); !slices.Equal(events, want) || len(events) != len(r.sensor.Spec.Triggers) {
+		t.Errorf("dependencies %v and %d triggers for events %v", events, len(r.sensor.Spec.Triggers), want)
+	}
+}
+
+// triggersOf are those that an event of a dependency starts.
+func triggersOf(t *testing.T, r rendered, fired string) (started []v1alpha1.Trigger) {
+	t.Helper()
+	for _, trigger := range r.sensor.Spec.Triggers {
+		conditions := strings.ReplaceAll(trigger.Template.Conditions, "-", `\-`) // as Argo Events does
+		expression, err := govaluate.NewEvaluableExpression(conditions)
+		if err != nil {
+			t.Fatalf("conditions %s: %v", conditions, err)
+		}
 		is := map[string]any{}
 		for _, dependency := range r.sensor.Spec.Dependencies {
-			is[dependency.Name] = dependency.Name == fired.Name
+			is[dependency.Name] = dependency.Name == fired
 		}
-		if result, err := expression.Evaluate(is); err != nil || result != true {
-			t.Errorf("%s alone: %v, %v", fired.Name, result, err)
+		result, err := expression.Evaluate(is)
+		if err != nil {
+			t.Fatalf("conditions %s: %v", conditions, err)
+		}
+		if result == true {
+			started = append(started, trigger)
 		}
 	}
-	for event := range r.eventSource.Spec.Resource {
-		if !slices.Contains(events, event) {
-			t.Errorf("no dependency for %s", event)
-		}
-	}
-	if len(events) != len(r.eventSource.Spec.Resource) {
-		t.Errorf("dependencies %v for %d events", events, len(r.eventSource.Spec.Resource))
-	}
+	return started
 }
 
 // fire sends an event the way that a Sensor does, through Argo Events' own
@@ -123,12 +141,12 @@ func fire(t *testing.T, r rendered, event string, data any) (transformed string,
 			return string(after.Data()), nil
 		}
 	}
-	trigger := r.sensor.Spec.Triggers[0].Template.K8s
+	trigger := triggersOf(t, r, dependency.Name)[0]
 	object := new(unstructured.Unstructured)
-	if err := yaml.Unmarshal(trigger.Source.Resource.Value, object); err != nil {
+	if err := yaml.Unmarshal(r.jobText(t, trigger), object); err != nil {
 		t.Fatal(err)
 	}
-	err = triggers.ApplyResourceParameters(map[string]*v1alpha1.Event{dependency.Name: argo}, trigger.Parameters, object)
+	err = triggers.ApplyResourceParameters(map[string]*v1alpha1.Event{dependency.Name: argo}, trigger.Template.K8s.Parameters, object)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,13 +186,6 @@ func TestSecretMakesItsJob(t *testing.T) {
 		if got := job.Spec.Template.Spec.Containers[0].Args; !cmp.Equal(want, got) {
 			t.Errorf("arguments %q, want %q", got, want)
 		}
-		if got := job.Annotations["nautobot-token/resource-version"]; got != "1000000" {
-			t.Errorf("resource version %q", got)
-		}
-		if got := job.Annotations["nautobot-token/uid"]; got != "11111111-2222-3333-4444-555555555555" {
-			t.Errorf("uid %q", got)
-		}
-		job.Annotations["nautobot-token/resource-version"], job.Annotations["nautobot-token/uid"] = "", ""
 		job.Spec.Template.Spec.Containers[0].Args = r.job.Spec.Template.Spec.Containers[0].Args
 		if diff := cmp.Diff(r.job, job); diff != "" {
 			t.Errorf("the event changed more of the Job: (-want +got)\n%s", diff)
@@ -219,21 +230,102 @@ func TestExternalSecretMakesItsJob(t *testing.T) {
 	}
 }
 
-// JetStream refuses more copies than servers, and the controller reads the
-// text as YAML.
+// JetStream refuses more copies than servers. And Argo Events refuses every
+// later change of this text, so that an upgrade of the chart would fail if
+// another version wrote another one: these are for good.
 func TestStreamConfig(t *testing.T) {
-	for replicas, want := range map[int]map[string]any{
-		1: {"replicas": 1.0, "retention": 1.0, "maxAge": "24h", "duplicates": "5m"},
-		3: {"replicas": 3.0, "retention": 1.0, "maxAge": "24h", "duplicates": "5m"},
-		5: {"replicas": 3.0, "retention": 1.0, "maxAge": "24h", "duplicates": "5m"},
-	} {
+	for replicas, copies := range map[int]int{1: 1, 3: 3, 5: 3} {
 		r := mustRender(t, with(valuesFiles(t)["minimal"], "eventBus.replicas", replicas), chartutil.ReleaseOptions{})
-		var got map[string]any
-		if err := yaml.UnmarshalStrict([]byte(*r.eventBus.Spec.JetStream.StreamConfig), &got); err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
+		want := fmt.Sprintf("replicas: %d\nretention: 1\nmaxAge: 24h\nduplicates: 5m\n", copies)
+		if diff := cmp.Diff(want, *r.eventBus.Spec.JetStream.StreamConfig); diff != "" {
 			t.Errorf("%d: (-want +got)\n%s", replicas, diff)
+		}
+		var stream map[string]any
+		if err := yaml.UnmarshalStrict([]byte(*r.eventBus.Spec.JetStream.StreamConfig), &stream); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Argo Events drops the events that wait for a dependency or a trigger that is
+// not as it was. Those of a namespace depend on nothing but itself.
+func TestAnotherNamespaceLeavesTheOthersAlone(t *testing.T) {
+	minimal := valuesFiles(t)["minimal"]
+	rule := func(namespace string) any { return map[string]any{"namespace": namespace, "usernames": []any{"*"}} }
+	before := mustRender(t, with(minimal, "rules", []any{rule("openstack")}), chartutil.ReleaseOptions{})
+	after := mustRender(t, with(minimal, "rules", []any{rule("billing"), rule("openstack"), rule("zoo")}), chartutil.ReleaseOptions{})
+	dependency := func(r rendered) v1alpha1.EventDependency {
+		i := slices.IndexFunc(r.sensor.Spec.Dependencies, func(d v1alpha1.EventDependency) bool { return d.EventName == "openstack" })
+		return r.sensor.Spec.Dependencies[i]
+	}
+	if diff := cmp.Diff(dependency(before), dependency(after)); diff != "" {
+		t.Errorf("the dependency: (-before +after)\n%s", diff)
+	}
+	if diff := cmp.Diff(triggersOf(t, before, "ns-openstack"), triggersOf(t, after, "ns-openstack")); diff != "" {
+		t.Errorf("the trigger: (-before +after)\n%s", diff)
+	}
+}
+
+// As above, for another version of the chart: these are as they were when the
+// chart was first released.
+func TestWhatWaitingEventsDependOn(t *testing.T) {
+	for name, want := range map[string][]string{
+		"minimal": {"nautobot-token", "openstack", "{name: .body.metadata.name, namespace: .body.metadata.namespace}", "provision-openstack", "ns-openstack"},
+		"externalsecret": {
+			"nautobot-token", "argo-events",
+			"{name: (.body.status.binding.name // .body.spec.target.name // .body.metadata.name), namespace: .body.metadata.namespace" +
+				`, synced: (if any(.body.status.conditions[]?; .type == "Ready" and .status == "True")` +
+				` and (.type == "ADD" or .body.status.refreshTime != .oldBody.status.refreshTime) then "yes" else "no" end)}`,
+			"provision-argo-events", "ns-argo-events",
+		},
+	} {
+		r := mustRender(t, valuesFiles(t)[name], chartutil.ReleaseOptions{})
+		dependency, trigger := r.sensor.Spec.Dependencies[0], r.sensor.Spec.Triggers[0].Template
+		got := []string{dependency.EventSourceName, dependency.EventName, dependency.Transform.JQ, trigger.Name, trigger.Conditions}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: (-want +got)\n%s", name, diff)
+		}
+	}
+}
+
+// Linux takes no more than this for one variable of a process, its name and
+// the byte at its end included.
+const longestVariable = 128 << 10
+
+// The controller hands an EventSource or a Sensor to its Pod as one variable.
+// What does not fit is refused, and what is not refused fits.
+func TestMoreNamespacesThanFit(t *testing.T) {
+	for name, values := range map[string]map[string]any{
+		"minimal": valuesFiles(t)["minimal"], "full": valuesFiles(t)["full"], "externalsecret": valuesFiles(t)["externalsecret"],
+	} {
+		fits := func(n int) (bool, map[string]any) {
+			var rules []any
+			for i := range n {
+				rules = append(rules, map[string]any{"namespace": fmt.Sprintf("a-namespace-with-a-name-of-many-characters-%d", i), "usernames": []any{"*"}})
+			}
+			values := with(values, "rules", rules)
+			_, err := render(t, values, chartutil.ReleaseOptions{})
+			if err != nil && !strings.Contains(err.Error(), "more namespaces than one Sensor can hold") {
+				t.Fatal(err)
+			}
+			return err == nil, values
+		}
+		most := sort.Search(400, func(n int) bool { ok, _ := fits(n + 1); return !ok })
+		if most < 40 || most == 400 {
+			t.Errorf("%s: %d namespaces fit", name, most)
+		}
+		_, values := fits(most)
+		r := mustRender(t, values, chartutil.ReleaseOptions{})
+		source := &v1alpha1.EventSource{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: r.eventSource.Name}, Spec: r.eventSource.Spec}
+		of := &v1alpha1.Sensor{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: r.sensor.Name}, Spec: r.sensor.Spec}
+		for variable, value := range map[string]any{v1alpha1.EnvVarEventSourceObject: source, v1alpha1.EnvVarSensorObject: of} {
+			text, err := json.Marshal(value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if size := len(variable + "=" + base64.StdEncoding.EncodeToString(text) + "\x00"); size > longestVariable {
+				t.Errorf("%s: with %d namespaces %s has %d bytes", name, most, variable, size)
+			}
 		}
 	}
 }

@@ -63,14 +63,18 @@ func checkObjects(t *testing.T, r rendered, release string) {
 			t.Errorf("%s is there twice", id)
 		}
 		seen[id] = true
-		if problems := validation.IsDNS1123Label(o.GetName()); problems != nil {
+		_, isRole := o.(*rbacv1.Role)
+		_, isBinding := o.(*rbacv1.RoleBinding)
+		problems := validation.IsDNS1123Label(o.GetName())
+		if isRole || isBinding {
+			problems = validation.IsDNS1123Subdomain(o.GetName())
+		}
+		if problems != nil {
 			t.Errorf("%s: %v", id, problems)
 		}
 		if o.GetNamespace() == "" {
 			t.Errorf("%s has no namespace", id)
 		}
-		_, isRole := o.(*rbacv1.Role)
-		_, isBinding := o.(*rbacv1.RoleBinding)
 		if o.GetNamespace() != release && !isRole && !isBinding {
 			t.Errorf("%s is outside of the release's namespace", id)
 		}
@@ -82,6 +86,11 @@ func checkObjects(t *testing.T, r rendered, release string) {
 	checkLabels(t, "Job's Pod", r.job.Spec.Template.Labels)
 	checkLabels(t, "EventSource's Pod", r.eventSource.Spec.Template.Metadata.Labels)
 	checkLabels(t, "Sensor's Pod", r.sensor.Spec.Template.Metadata.Labels)
+	for _, trigger := range r.sensor.Spec.Triggers { // Argo Events makes labels of the Job of them
+		if problems := validation.IsValidLabelValue(trigger.Template.Name); problems != nil {
+			t.Errorf("trigger %s: %v", trigger.Template.Name, problems)
+		}
+	}
 	if prefix := r.job.GenerateName; len(prefix) > 58 || validation.IsDNS1123Label(prefix+"12345") != nil {
 		t.Errorf("a Job cannot be called %s12345", prefix)
 	}
@@ -121,6 +130,9 @@ func pods(r rendered) map[string]corev1.PodTemplateSpec {
 		"watcher": argo(r.eventSource.Spec.Template),
 		"sensor":  argo(r.sensor.Spec.Template),
 	}
+	if r.test != nil {
+		all["job, to test with"] = corev1.PodTemplateSpec{ObjectMeta: r.test.ObjectMeta, Spec: r.test.Spec}
+	}
 	if r.eventBus != nil {
 		bus := r.eventBus.Spec.JetStream
 		all["eventbus"] = corev1.PodTemplateSpec{
@@ -159,7 +171,7 @@ func checkPodSecurity(t *testing.T, r rendered) {
 				t.Errorf("%s: %s may write to its root", name, container.Name)
 			}
 		}
-		if user := pod.Spec.SecurityContext.RunAsUser; user == nil || *user == 0 {
+		if user := pod.Spec.SecurityContext.RunAsUser; user != nil && *user == 0 {
 			t.Errorf("%s runs as root", name)
 		}
 	}
@@ -214,15 +226,15 @@ func TestRights(t *testing.T) {
 		"global": {
 			"argo-events: nautobot-token-job may create events",
 			"argo-events: nautobot-token-job may get secrets [nautobot-token]",
-			"argo-events: nautobot-token-watcher may list,watch secrets",
+			"argo-events: nautobot-token-watcher may list,watch externalsecrets.external-secrets.io",
 			"nautobot: nautobot-token-job may create events",
 			"nautobot: nautobot-token-job may get secrets [nautobot-superuser]",
 			"nautobot: nautobot-token-job may get secrets [rxdb-lab-token]",
 			"nautobot: nautobot-token-sensor may create jobs.batch",
-			"nautobot: nautobot-token-watcher may list,watch secrets",
+			"nautobot: nautobot-token-watcher may list,watch externalsecrets.external-secrets.io",
 			"openstack: nautobot-token-job may create events",
 			"openstack: nautobot-token-job may get secrets [nautobot-token]",
-			"openstack: nautobot-token-watcher may list,watch secrets",
+			"openstack: nautobot-token-watcher may list,watch externalsecrets.external-secrets.io",
 		},
 		"full": {
 			"123: j may create events",
@@ -239,6 +251,20 @@ func TestRights(t *testing.T) {
 		got := rights(t, mustRender(t, valuesFiles(t)[name], chartutil.ReleaseOptions{}))
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s: (-want +got)\n%s", name, diff)
+		}
+	}
+}
+
+// In none of the examples may anybody list the Secrets of the namespace where
+// the superuser's is.
+func TestNobodyListsTheSuperuserSecret(t *testing.T) {
+	for _, name := range []string{"global", "site", "migration"} {
+		values := valuesFiles(t)[name]
+		superuser, _ := at(values, "superuserSecret.namespace")
+		for _, right := range rights(t, mustRender(t, values, chartutil.ReleaseOptions{Namespace: release})) {
+			if strings.HasPrefix(right, fmt.Sprint(superuser, ": ")) && strings.Contains(right, "list") && strings.HasSuffix(right, " secrets") {
+				t.Errorf("%s: %s", name, right)
+			}
 		}
 	}
 }
@@ -398,10 +424,10 @@ func TestJob(t *testing.T) {
 func TestNotes(t *testing.T) {
 	files := valuesFiles(t)
 	for name, wanted := range map[string][]string{
-		"minimal":        {"kubectl -n nautobot get secret nautobot-superuser", "No `cluster` is set", "annotate secret "},
-		"externalsecret": {"annotate externalsecret ", "force-sync"},
-		"existing-bus":   {"EventBus default is not of this release", "travel readable"},
-		"global":         {"argo-events, nautobot, openstack"},
+		"minimal":        {"kubectl -n nautobot get secret nautobot-superuser", "`cluster` is not set", "delete pod -l eventsource-name=nautobot-token"},
+		"externalsecret": {"reports every externalsecret", "The EventBus has no volumes", "delete pod -l sensor-name=nautobot-token", "helm -n nautobot test nautobot-token"},
+		"existing-bus":   {"EventBus default does not belong to this release", "sent to Nautobot unencrypted"},
+		"global":         {"argo-events, nautobot, openstack", "kubectl -n argo-events get events", "kubectl -n openstack get events"},
 	} {
 		notes := mustRender(t, files[name], chartutil.ReleaseOptions{}).notes
 		for _, want := range wanted {

@@ -41,8 +41,8 @@ func TestTheProgramObeysThePolicy(t *testing.T) {
 		{"full", "openstack", "second", "second", noNautobot},
 		{"full", "openstack", "second", "site-openstack", refused},
 		{"full", "openstack", "third", "third", refused},
-		{"full", "123", "site-one", "site-one", noNautobot},
-		{"full", "123", "site-1", "site-one", refused},
+		{"full", "123", "site-1", "site-one", noNautobot},
+		{"full", "123", "one", "site-one", refused},
 		{"global", "nautobot", "rxdb-lab-token", "rxdb-lab-token", noNautobot},
 		{"global", "nautobot", "nautobot-superuser", "admin", refused},
 		{"global", "openstack", "nautobot-token", "staging-openstack", noNautobot},
@@ -79,7 +79,7 @@ func jobEnvironment(t *testing.T, r rendered) []string {
 			write(t, strings.ReplaceAll(variable.Value, "/etc/nautobot-token/", folder+"/"), ca)
 		}
 	}
-	for name, text := range r.configMap.Data {
+	for name, text := range r.policy.Data {
 		write(t, filepath.Join(folder, "policy", name), []byte(text))
 	}
 	return env

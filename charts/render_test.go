@@ -5,6 +5,7 @@ package charts
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"testing"
 
 	"github.com/argoproj/argo-events/pkg/apis/events/v1alpha1"
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	"helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/chartutil"
@@ -51,12 +53,15 @@ type object interface {
 // kinds are those that the chart may render.
 var kinds = map[string]func() object{
 	"v1/ConfigMap":                             func() object { return new(corev1.ConfigMap) },
+	"v1/Pod":                                   func() object { return new(corev1.Pod) },
 	"v1/ServiceAccount":                        func() object { return new(corev1.ServiceAccount) },
 	"v1/ResourceQuota":                         func() object { return new(corev1.ResourceQuota) },
 	"rbac.authorization.k8s.io/v1/Role":        func() object { return new(rbacv1.Role) },
 	"rbac.authorization.k8s.io/v1/RoleBinding": func() object { return new(rbacv1.RoleBinding) },
 	"networking.k8s.io/v1/NetworkPolicy":       func() object { return new(networkingv1.NetworkPolicy) },
 	"policy/v1/PodDisruptionBudget":            func() object { return new(policyv1.PodDisruptionBudget) },
+	"monitoring.coreos.com/v1/PodMonitor":      func() object { return new(monitoringv1.PodMonitor) },
+	"monitoring.coreos.com/v1/PrometheusRule":  func() object { return new(monitoringv1.PrometheusRule) },
 	"argoproj.io/v1alpha1/EventBus":            func() object { return new(v1alpha1.EventBus) },
 	"argoproj.io/v1alpha1/EventSource":         func() object { return new(v1alpha1.EventSource) },
 	"argoproj.io/v1alpha1/Sensor":              func() object { return new(v1alpha1.Sensor) },
@@ -104,6 +109,10 @@ func valuesFiles(t *testing.T) map[string]map[string]any {
 // render is what `helm template` does: the text of each template.
 func render(t *testing.T, values map[string]any, options chartutil.ReleaseOptions) (map[string]string, error) {
 	t.Helper()
+	return renderChart(loadChart(t), values, options)
+}
+
+func renderChart(of *chart.Chart, values map[string]any, options chartutil.ReleaseOptions) (map[string]string, error) {
 	options.Revision, options.IsInstall = 1, true
 	if options.Name == "" {
 		options.Name = release
@@ -113,19 +122,20 @@ func render(t *testing.T, values map[string]any, options chartutil.ReleaseOption
 	}
 	capabilities := chartutil.DefaultCapabilities.Copy()
 	capabilities.KubeVersion = kubeVersion
-	loaded := loadChart(t)
-	all, err := chartutil.ToRenderValues(loaded, values, options, capabilities)
+	all, err := chartutil.ToRenderValues(of, values, options, capabilities)
 	if err != nil {
 		return nil, err
 	}
-	return engine.Render(loaded, all)
+	return engine.Render(of, all)
 }
 
 // rendered is the chart's objects, each in its own type.
 type rendered struct {
 	objects     []object
 	notes       string
-	configMap   *corev1.ConfigMap
+	policy      *corev1.ConfigMap
+	configMaps  map[string]*corev1.ConfigMap
+	test        *corev1.Pod        // of `helm test`; nil: there is no Secret to test with
 	eventBus    *v1alpha1.EventBus // nil: there is one already
 	eventSource *v1alpha1.EventSource
 	sensor      *v1alpha1.Sensor
@@ -138,7 +148,13 @@ func mustRender(t *testing.T, values map[string]any, options chartutil.ReleaseOp
 	if err != nil {
 		t.Fatal(err)
 	}
-	var r rendered
+	return read(t, texts)
+}
+
+// read reads what was rendered.
+func read(t *testing.T, texts map[string]string) rendered {
+	t.Helper()
+	r := rendered{configMaps: map[string]*corev1.ConfigMap{}}
 	for _, name := range slices.Sorted(maps.Keys(texts)) {
 		if strings.HasSuffix(name, "NOTES.txt") {
 			r.notes = texts[name]
@@ -153,7 +169,18 @@ func mustRender(t *testing.T, values map[string]any, options chartutil.ReleaseOp
 	for _, o := range r.objects {
 		switch o := o.(type) {
 		case *corev1.ConfigMap:
-			r.configMap = o
+			r.configMaps[o.Name] = o
+			if o.Data["policy.yaml"] != "" {
+				r.policy = o
+			}
+			if text := o.Data["job.yaml"]; text != "" {
+				r.job = new(batchv1.Job)
+				if err := readStrictly([]byte(text), r.job); err != nil {
+					t.Fatalf("the Sensor's Job: %v", err)
+				}
+			}
+		case *corev1.Pod:
+			r.test = o
 		case *v1alpha1.EventBus:
 			r.eventBus = o
 		case *v1alpha1.EventSource:
@@ -162,11 +189,17 @@ func mustRender(t *testing.T, values map[string]any, options chartutil.ReleaseOp
 			r.sensor = o
 		}
 	}
-	r.job = new(batchv1.Job)
-	if err := yaml.UnmarshalStrict(r.sensor.Spec.Triggers[0].Template.K8s.Source.Resource.Value, r.job); err != nil {
-		t.Fatalf("the Sensor's Job: %v", err)
-	}
 	return r
+}
+
+// jobText is what a trigger reads its Job from.
+func (r rendered) jobText(t *testing.T, trigger v1alpha1.Trigger) []byte {
+	t.Helper()
+	source := trigger.Template.K8s.Source.Configmap
+	if source == nil || r.configMaps[source.Name] == nil || r.configMaps[source.Name].Data[source.Key] == "" {
+		t.Fatalf("trigger %s has no Job: %+v", trigger.Template.Name, source)
+	}
+	return []byte(r.configMaps[source.Name].Data[source.Key])
 }
 
 // decode takes every document of a template, with no key that its type does
@@ -197,11 +230,24 @@ func decode(text string) ([]object, error) {
 			return nil, fmt.Errorf("%s %s is no kind of this chart", kind.APIVersion, kind.Kind)
 		}
 		o := newObject()
-		if err := yaml.UnmarshalStrict(document, o); err != nil {
+		if err := readStrictly(document, o); err != nil {
 			return nil, fmt.Errorf("%s: %w", kind.Kind, err)
 		}
 		objects = append(objects, o)
 	}
+}
+
+// readStrictly takes what YAML says, as a cluster does. The Kubernetes YAML
+// library knows the type that it decodes into, and would take a number for a
+// text; a name that has to be quoted would not show.
+func readStrictly(document []byte, into any) error {
+	asJSON, err := yaml.YAMLToJSONStrict(document)
+	if err != nil {
+		return err
+	}
+	decoder := json.NewDecoder(bytes.NewReader(asJSON))
+	decoder.DisallowUnknownFields()
+	return decoder.Decode(into)
 }
 
 func onlyComments(document []byte) bool {

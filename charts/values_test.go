@@ -23,7 +23,7 @@ func leaves(values map[string]any, under string) []string {
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		path := strings.TrimPrefix(under+"."+key, ".")
 		inner, ok := values[key].(map[string]any)
-		if ok && len(inner) > 0 && !strings.HasSuffix(path, "ecurityContext") {
+		if ok && len(inner) > 0 && !strings.HasSuffix(path, "ecurityContext") && !strings.HasSuffix(path, "esources") {
 			paths = append(paths, leaves(inner, path)...)
 		} else {
 			paths = append(paths, path)
@@ -103,21 +103,26 @@ func TestMistakes(t *testing.T) {
 		{"nautobot.url", "https://nautobot.example.com/?x=y", "without user, query or fragment"},
 		{"nautobot.url", "http://nautobot.example.com", "use https, or set nautobot.insecureHTTP=true"},
 		{"nautobot.caBundle", map[string]any{"configMap": "a", "secret": "b"}, "configMap and secret are both set: give one"},
-		{"nautobot.hostnames", []any{"https://nautobot.example.com"}, "want a host name or HOST:PORT, without https:// and path"},
+		{"nautobot.hostnames", []any{"https://nautobot.example.com"}, "nautobot.hostnames[0]: \"https://nautobot.example.com\": want HOST or HOST:PORT, without https:// and path"},
 		{"rules", []any{}, "rules is empty, so nothing would be watched"},
 		{"rules", []any{map[string]any{"namespace": "openstack"}}, "rules[0].usernames is missing: say what the Secrets of namespace openstack may call their accounts"},
 		{"rules", []any{map[string]any{"usernames": []any{"*"}}}, "at '/rules/0': missing property 'namespace'"},
 		{"rules", rule("usernames", []any{}), "rules[0].usernames is missing"},
 		{"rules", rule("namespace", "*"), "rules[0].namespace: \"*\": want the name of one namespace"},
 		{"rules", rule("secrets", []any{}), "rules[0].secrets is an empty list"},
-		{"rules", rule("secrets", []any{"UPPER"}), "rules[0].secrets: \"UPPER\": want names of Secrets, or globs"},
-		{"rules", rule("groups", []any{" x"}), "rules[0].groups: \" x\": want names of groups"},
+		{"rules", rule("secrets", []any{"a", "a[b"}), "rules[0].secrets: \"a[b\" is not a glob: want letters"},
+		{"rules", rule("usernames", []any{""}), "rules[0].usernames: \"\" is not a glob"},
+		{"rules", rule("adoptFrom", []any{"openstack"}), "rules[0].adoptFrom: \"openstack\" is not an owner"},
+		{"rules", rule("groups", []any{" x"}), "rules[0].groups: \" x\" is not a valid group name"},
 		{"rules", rule("superuser", "yes"), "at '/rules/0/superuser': got string, want boolean"},
-		{"managedGroup", "", "managedGroup: \"\": want a name"},
+		{"managedGroup", "", "managedGroup: \"\" is not a valid group name"},
+		{"managedGroup", strings.Repeat("x", 151), "is not a valid group name: want 1 to 150 characters"},
+		{"managedGroup", "site-provisioners", "managedGroup: \"site-provisioners\" ends in -provisioners"},
 		{"superuserSecret.name", "", "want the name of the Secret with the superuser token"},
 		{"superuserSecret.namespace", "a.b", "superuserSecret.namespace: \"a.b\": want a name of at most 63"},
 		{"eventBus", map[string]any{"create": false}, "eventBus.name is missing: with eventBus.create=false it says which EventBus of namespace nautobot"},
 		{"eventBus.name", strings.Repeat("x", 41), "want a name of at most 40"},
+		{"eventBus", map[string]any{"replicas": 1, "persistence": map[string]any{"enabled": false}}, "eventBus.replicas: 1 without eventBus.persistence.enabled"},
 		{"eventBus.replicas", 2, "at '/eventBus/replicas': value must be one of 1, 3, 5"},
 		{"eventBus.maxAge", "4m", "eventBus.maxAge: \"4m\": want minutes (at least 5m) or hours"},
 		{"eventBus.maxAge", "90s", "eventBus.maxAge: \"90s\": want minutes"},
@@ -134,6 +139,19 @@ func TestMistakes(t *testing.T) {
 		{"job.resources", map[string]any{"memory": "1Gi"}, "additional properties 'memory' not allowed"},
 		{"job.affinity", map[string]any{"nodeaffinity": map[string]any{}}, "additional properties 'nodeaffinity' not allowed"},
 		{"job.podLabels", map[string]any{"a": 1}, "at '/job/podLabels/a': got number, want string"},
+		{"cluster", "a..b", "cluster: \"a..b\": want a name of lower-case letters"},
+		{"job.resources", map[string]any{"requests": map[string]any{"cpu": "50 m"}}, "at '/job/resources/requests/cpu': '50 m' does not match"},
+		{"job.tolerations", []any{map[string]any{"operator": "Exist"}}, "at '/job/tolerations/0/operator': value must be one of"},
+		{"job.extraVolumes", []any{map[string]any{"name": "policy"}}, "job.extraVolumes: \"policy\": there is a volume of that name already"},
+		{"job.extraVolumeMounts", []any{map[string]any{"name": "more", "mountPath": "/more"}}, "there is no volume of that name in job.extraVolumes"},
+		{
+			"job.extraVolumeMounts", []any{map[string]any{"name": "policy", "mountPath": "/etc/nautobot-token/ca"}},
+			"job.extraVolumeMounts: \"/etc/nautobot-token/ca\": something is mounted there already",
+		},
+		{"job.podDeadlineSeconds", 120, "job.podDeadlineSeconds: 120: want more than timeout (2m)"},
+		{"serviceAccounts.job.name", "nautobot-token-sensor", "job and sensor are both called \"nautobot-token-sensor\""},
+		{"test.secret", "nautobot-token", "test.secret: \"nautobot-token\": want NAMESPACE/NAME"},
+		{"watch.externalSecretVersion", "v2", "at '/watch/externalSecretVersion': value must be one of"},
 		{"cluster", "Global", "cluster: \"Global\": want a name of lower-case letters"},
 		{"fullnameOverride", strings.Repeat("x", 64), "fullnameOverride: \"xxx"},
 	} {

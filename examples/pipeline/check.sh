@@ -1,17 +1,17 @@
 #!/bin/sh
-# Would nautobot-token change anything? A check for a pipeline: nothing is written.
+# Would nautobot-token change anything? A check for pipelines that writes nothing.
 #
 #   check.sh openstack/nautobot-token argo-events/nautobot-token
 #
-# looks at these Secrets of the cluster that kubectl would talk to. The settings
-# come from the environment, as those of the chart's Job do:
+# looks at these Secrets in the cluster that kubectl would use. The settings come
+# from the environment, like those of the chart's Job:
 #
 #   export NAUTOBOT_URL=https://nautobot.example.com CLUSTER_NAME=rxdb-lab
-#   kubectl -n nautobot get configmap nautobot-token-policy -o 'jsonpath={.data.policy\.yaml}' >policy.yaml
+#   kubectl -n nautobot-token get configmap nautobot-token-policy -o 'jsonpath={.data.policy\.yaml}' >policy.yaml
 #   export NAUTOBOT_TOKEN_POLICY=policy.yaml
 #
-# Exit code 0: there is nothing to do. 4: there is. Any other: a Secret was
-# refused (3), the settings are wrong (2), or it could not be found out (1).
+# Exit code 0: nothing to do. 4: changes are pending. Otherwise a Secret was
+# refused (3), the settings are wrong (2), or the check failed (1).
 set -u
 
 if [ $# -eq 0 ]; then

@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"regexp"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -21,12 +19,8 @@ func invalid(f form) *answer { return reply(http.StatusBadRequest, f) }
 // Texts that the REST framework says of many fields.
 const (
 	required    = "This field is required."
-	notNull     = "This field may not be null."
 	notBlank    = "This field may not be blank."
 	cannotBlank = "This field cannot be blank."
-	cannotNull  = "This field cannot be null."
-	notString   = "Not a valid string."
-	nulByte     = "Null characters are not allowed."
 )
 
 // A text says what a character field accepts. Outer white space is always stripped.
@@ -34,147 +28,98 @@ type text struct {
 	min, max int
 	blank    bool // may be empty
 	required bool // must be given
-	check    func(string) string
 }
 
 // text reads a character field into value, if it is given and good.
 func (f form) text(in fields, field string, value *string, rules text) {
-	given, present := in[field]
-	var s string
-	switch v := given.(type) {
-	case nil:
-		switch {
-		case present:
-			f.add(field, notNull)
-		case rules.required:
-			f.add(field, required)
-		}
-		return
-	case string:
-		s = strings.TrimSpace(v)
-	case json.Number:
-		s = v.String()
-	default:
-		f.add(field, notString)
-		return
-	}
-	if s == "" {
-		if !rules.blank {
-			f.add(field, notBlank)
-		} else {
-			*value = s
-		}
-		return
-	}
-	var wrong []string
-	if rules.check != nil {
-		if w := rules.check(s); w != "" {
-			wrong = append(wrong, w)
-		}
-	}
-	if n := utf8.RuneCountInString(s); n > rules.max {
-		wrong = append(wrong, fmt.Sprintf("Ensure this field has no more than %d characters.", rules.max))
-	} else if n < rules.min {
-		wrong = append(wrong, fmt.Sprintf("Ensure this field has at least %d characters.", rules.min))
-	}
-	if strings.ContainsRune(s, 0) {
-		wrong = append(wrong, nulByte)
-	}
-	if wrong != nil {
-		f.add(field, wrong...)
-		return
-	}
-	*value = s
-}
-
-// boolean reads a flag into value, if it is given and good.
-func (f form) boolean(in fields, field string, value *bool) {
-	given, present := in[field]
-	switch word := strings.ToLower(fmt.Sprint(given)); {
-	case !present:
-	case given == nil:
-		f.add(field, notNull)
-	case slices.Contains([]string{"t", "y", "yes", "true", "on", "1"}, word):
-		*value = true
-	case slices.Contains([]string{"f", "n", "no", "false", "off", "0"}, word):
-		*value = false
-	default:
-		f.add(field, "Must be a valid boolean.")
-	}
-}
-
-// flag is boolean for a field stored the other way round.
-func (f form) flag(in fields, field string, value *bool) {
-	positive := !*value
-	f.boolean(in, field, &positive)
-	*value = !positive
-}
-
-// list reads a list, if it is given and good.
-func (f form) list(in fields, field string, must bool) ([]any, bool) {
-	given, present := in[field]
-	list, isList := given.([]any)
+	given, present := in[field].(string)
+	s := strings.TrimSpace(given)
+	n := utf8.RuneCountInString(s)
 	switch {
-	case !present && must:
+	case !present && rules.required:
 		f.add(field, required)
 	case !present:
-	case given == nil:
-		f.add(field, notNull)
-	case !isList:
-		f.add(field, fmt.Sprintf("Expected a list of items but got type %q.", pythonType(given)))
+	case n == 0 && !rules.blank:
+		f.add(field, notBlank)
+	case n > rules.max:
+		f.add(field, fmt.Sprintf("Ensure this field has no more than %d characters.", rules.max))
+	case n < rules.min:
+		f.add(field, fmt.Sprintf("Ensure this field has at least %d characters.", rules.min))
+	default:
+		*value = s
 	}
-	return list, isList
 }
 
-// id reads the id that a client may choose when it makes an object. Otherwise, and always when changing one, it is ignored.
-func (f form) id(in fields, creating bool, value *string) {
-	given, present := in["id"]
-	if !creating {
-		return
+// boolean reads a flag into value, if it is given.
+func boolean(in fields, field string, value *bool) {
+	if given, isBool := in[field].(bool); isBool {
+		*value = given
 	}
-	*value = newID()
-	s, _ := given.(string)
-	switch {
-	case !present:
-	case given == nil:
-		f.add("id", notNull)
-	case isUUID(s):
-		*value = strings.ToLower(s)
-	default:
-		f.add("id", "Must be a valid UUID.")
+}
+
+// negated is boolean for a field stored the other way round.
+func negated(in fields, field string, value *bool) {
+	if given, isBool := in[field].(bool); isBool {
+		*value = !given
 	}
 }
 
 // instant reads a time that may be null.
 func (f form) instant(in fields, field string, value *time.Time) {
 	given, present := in[field]
-	if !present {
-		return
-	}
-	if given == nil {
-		*value = time.Time{}
+	if !present || given == nil {
+		if present {
+			*value = time.Time{}
+		}
 		return
 	}
 	s, _ := given.(string)
-	t, ok := parseTime(s)
-	if !ok {
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
 		f.add(field, "Datetime has wrong format. Use one of these formats instead: YYYY-MM-DDThh:mm[:ss[.uuuuuu]][+HH:MM|-HH:MM|Z].")
 		return
 	}
-	*value = t
+	*value = t.UTC().Truncate(time.Microsecond)
 }
 
-// parseTime takes what Nautobot takes: without an offset UTC is meant, without a time midnight.
-func parseTime(s string) (time.Time, bool) {
-	for _, layout := range []string{
-		"2006-01-02T15:04:05Z07:00", "2006-01-02T15:04:05", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05",
-		"2006-01-02T15:04Z07:00", "2006-01-02T15:04", "2006-01-02",
-	} {
-		if t, err := time.Parse(layout, s); err == nil {
-			return t.UTC().Truncate(time.Microsecond), true
+// texts reads a list of texts into value, if it is given.
+func texts(in fields, field string, value *[]string) {
+	if list, isList := in[field].([]any); isList {
+		*value = []string{}
+		for _, item := range list {
+			*value = append(*value, fmt.Sprint(item))
 		}
 	}
-	return time.Time{}, false
+}
+
+// groups reads a list of references to groups into their names: [{"id": 3}, {"name": "x"}]. It replaces the list.
+func (c *call) groups(f form, in fields, names *[]string) {
+	list, isList := in["groups"].([]any)
+	if !isList {
+		return
+	}
+	found := []string{}
+	for _, item := range list {
+		reference, _ := item.(fields)
+		var known *Group
+		wanted := ""
+		if id, byID := reference["id"].(json.Number); byID {
+			known = find(c.state.groups, func(g *Group) bool { return g.pk() == id.String() })
+			wanted = "{'pk': " + id.String() + "}"
+		} else {
+			name, _ := reference["name"].(string)
+			known = c.state.group(name)
+			wanted = "{'name': '" + name + "'}"
+		}
+		if known == nil {
+			f.add("groups", "Related object not found using the provided attributes: "+wanted)
+			return
+		}
+		if !has(found, known.Name) {
+			found = append(found, known.Name)
+		}
+	}
+	*names = found
 }
 
 // showTime writes a time as Nautobot does: micros only if there are any; zero is null.
@@ -196,31 +141,6 @@ func (c *call) duplicate(f form, field, text, column, constraint, value string) 
 		return c.crash("IntegrityError", fmt.Sprintf(
 			"duplicate key value violates unique constraint \"%s\"\nDETAIL:  Key (%s)=(%s) already exists.\n", constraint, column, value))
 	}
-	f.add(field, text)
+	f.add(field, c.translated(text))
 	return nil
-}
-
-var uuidForm = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
-
-func isUUID(s string) bool { return uuidForm.MatchString(s) }
-
-// pythonType is how Nautobot's texts name the type of a value.
-func pythonType(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return "NoneType"
-	case string:
-		return "str"
-	case bool:
-		return "bool"
-	case []any:
-		return "list"
-	case fields:
-		return "dict"
-	case json.Number:
-		if strings.ContainsAny(v.String(), ".eE") {
-			return "float"
-		}
-	}
-	return "int"
 }

@@ -19,7 +19,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -32,6 +31,7 @@ type Options struct {
 	MinPasswordLength int              // a password validator, as in AUTH_PASSWORD_VALIDATORS; 0: none
 	PageSize          int              // PAGINATE_COUNT, default 50
 	MaxPageSize       int              // MAX_PAGE_SIZE, default 1000
+	Language          string           // LANGUAGE_CODE: "de", or English
 }
 
 // Server is a running fake. Its methods may be called from any goroutine.
@@ -41,12 +41,11 @@ type Server struct {
 	URL   string // origin, without trailing slash
 	Token string // API token of the superuser "admin"
 
-	options  Options
-	release  string   // full version: "3.2.7"
-	versions []string // API versions that a client may ask for, oldest first
-	http     *http.Server
-	closed   chan struct{}
-	close    sync.Once
+	options Options
+	release string // full version: "3.2.7"
+	http    *http.Server
+	closed  chan struct{}
+	close   sync.Once
 
 	mu        sync.Mutex
 	state     state
@@ -60,13 +59,11 @@ const Admin = "admin"
 // New starts a server on a free loopback port. It panics on an unknown version or if it cannot listen.
 func New(o Options) *Server {
 	s := &Server{options: o, closed: make(chan struct{})}
-	s.versions = []string{"2.0", "2.1", "2.2", "2.3", "2.4"}
 	switch o.Version {
 	case "2.4":
 		s.release = "2.4.44"
 	case "3.2", "":
 		s.options.Version, s.release = "3.2", "3.2.7"
-		s.versions = append(s.versions, "3.0", "3.1", "3.2")
 	default:
 		panic("nautobottest: no such version: " + o.Version)
 	}
@@ -132,30 +129,22 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if fault.kind == substitute {
 		text = fault.change(text)
 	}
-	s.send(w, r, answer, text, fault.kind == cutShort)
+	s.send(w, answer, text, fault.kind == cutShort)
 }
 
 // send writes an answer out. Nautobot's own server sends no Date.
-func (s *Server) send(w http.ResponseWriter, r *http.Request, a answer, text string, cut bool) {
+func (s *Server) send(w http.ResponseWriter, a answer, text string, cut bool) {
 	header := w.Header()
 	header["Date"] = nil
 	if a.status != http.StatusNoContent {
 		header.Set("Content-Type", a.contentType)
-	}
-	if a.version != "" {
-		header.Set("API-Version", a.version)
-	}
-	if a.location != "" {
-		header.Set("Location", a.location)
 	}
 	if cut {
 		header.Set("Content-Length", fmt.Sprint(len(text)))
 		text = text[:len(text)/2]
 	}
 	w.WriteHeader(a.status)
-	if r.Method != http.MethodHead {
-		_, _ = io.WriteString(w, text)
-	}
+	_, _ = io.WriteString(w, text)
 	if cut {
 		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
@@ -166,9 +155,7 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, a answer, text str
 type answer struct {
 	status      int
 	contentType string
-	body        any    // raw text, or a value to be written as JSON
-	version     string // API-Version header
-	location    string
+	body        any // raw text, or a value to be written as JSON
 }
 
 // raw is a body that is sent as it is.
@@ -187,10 +174,7 @@ func (a answer) text() string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-const (
-	jsonType = "application/json"
-	htmlType = "text/html; charset=utf-8"
-)
+const jsonType = "application/json"
 
 // fields is a JSON object.
 type fields = map[string]any
@@ -203,19 +187,40 @@ func detail(status int, text string) *answer {
 	return reply(status, fields{"detail": text})
 }
 
-func html(status int, body raw) *answer {
-	return &answer{status: status, contentType: htmlType, body: body}
-}
-
-func forbidden() *answer {
-	return detail(http.StatusForbidden, "You do not have permission to perform this action.")
-}
+func (c *call) forbidden() *answer { return detail(http.StatusForbidden, c.translated(noPermission)) }
 
 // crash is what an exception inside Nautobot looks like.
 func (s *Server) crash(exception, text string) *answer {
 	return reply(http.StatusInternalServerError, fields{
 		"error": text, "exception": exception, "nautobot_version": s.release, "python_version": "3.11.7",
 	})
+}
+
+// Texts of Django and its REST framework, which a server with another language translates. Nautobot's own texts are
+// "Invalid token", "Token expired" and "User inactive", and they are never translated.
+const (
+	noCredentials = "Authentication credentials were not provided."
+	noPermission  = "You do not have permission to perform this action."
+	badPassword   = "Invalid username/password."
+	usernameTaken = "A user with that username already exists."
+	keyTaken      = "Token with this Key already exists."
+	groupTaken    = "group with this name already exists."
+)
+
+var german = map[string]string{
+	noCredentials: "Anmeldedaten fehlen.",
+	noPermission:  "Sie sind nicht berechtigt, diese Aktion durchzuführen.",
+	badPassword:   "Ungültiger Benutzername/Passwort.",
+	usernameTaken: "Dieser Benutzername ist bereits vergeben.",
+	keyTaken:      "Token mit diesem Wert für das Feld Key existiert bereits.",
+	groupTaken:    "Gruppe mit diesem Wert für das Feld Name existiert bereits.",
+}
+
+func (s *Server) translated(text string) string {
+	if translation, known := german[text]; known && s.options.Language == "de" {
+		return translation
+	}
+	return text
 }
 
 // A call is one request while it is carried out.
@@ -226,7 +231,7 @@ type call struct {
 	body     []byte
 	caller   caller
 	lostRace bool // a duplicate shows itself by the database's exception
-	depth    int  // how far related objects are written out
+	depth    bool // related objects are written out
 	hideM2M  bool // leave out many-to-many fields
 }
 
@@ -243,149 +248,32 @@ func (s *Server) carryOut(r *http.Request, body []byte, lostRace bool) answer {
 	return *a
 }
 
-// route finds who answers a path. Redirects, unknown paths and the health page are not the REST framework's
-// and know no authentication.
+// route finds who answers a path: KIND/ or KIND/ID/ below /api/users/. Unknown paths know no authentication.
 func (c *call) route() *answer {
-	path := c.r.URL.Path
-	if path == "/health/" {
-		return c.health()
+	if !strings.HasPrefix(c.r.URL.Path, "/api/") {
+		return &answer{http.StatusNotFound, "text/html; charset=utf-8", raw("<!doctype html><title>Page Not Found</title>")}
 	}
-	rest, inAPI := strings.CutPrefix(path, "/api/")
-	view := c.view(rest)
-	if !inAPI || view == nil {
-		if slash := path + "/"; slash == "/health/" || slash == "/api/" || strings.HasPrefix(slash, "/api/") && c.view(slash[5:]) != nil {
-			return c.addSlash()
-		}
-		if strings.HasPrefix(path, "/api/") {
-			return detail(http.StatusNotFound, "Not found.")
-		}
-		return html(http.StatusNotFound, "<!doctype html><title>Page Not Found</title>")
+	parts := strings.Split(strings.TrimPrefix(c.r.URL.Path, "/api/users/"), "/")
+	last := len(parts) - 1
+	e := endpointOf(parts[0])
+	switch {
+	case last == 1 && parts[1] == "" && parts[0] == "config":
+		return c.config()
+	case last == 1 && parts[1] == "" && e != nil:
+		return c.rest(e, "")
+	case last == 2 && parts[2] == "" && parts[1] != "" && e != nil:
+		return c.rest(e, parts[1])
 	}
-	return view()
+	return detail(http.StatusNotFound, "Not found.")
 }
 
-// view is the function behind a path below /api/, or nil. Ids hold no dots, so a username with one is an unknown path.
-func (c *call) view(rest string) func() *answer {
-	switch rest {
-	case "", "users/":
-		return func() *answer { return c.page(c.root(rest)) }
-	case "status/":
-		return func() *answer { return c.page(fields{"nautobot-version": c.release}) }
-	case "users/config/":
-		return c.config
-	}
-	if !strings.HasPrefix(rest, "users/") || !strings.HasSuffix(rest, "/") {
-		return nil
-	}
-	kind, id, _ := strings.Cut(strings.TrimPrefix(strings.TrimSuffix(rest, "/"), "users/"), "/")
-	e := endpointOf(kind)
-	if e == nil || strings.ContainsAny(id, "./") || id == "" && rest != "users/"+kind+"/" {
-		return nil
-	}
-	return func() *answer { return c.rest(e, id) }
-}
-
-func (c *call) addSlash() *answer {
-	a := html(http.StatusMovedPermanently, "")
-	a.location = c.r.URL.EscapedPath() + "/"
-	if c.r.URL.RawQuery != "" {
-		a.location += "?" + c.r.URL.RawQuery
-	}
-	return a
-}
-
-// health is the check without authentication: JSON only for those who ask for it.
-func (c *call) health() *answer {
-	if !strings.Contains(c.r.Header.Get("Accept"), jsonType) {
-		return html(http.StatusOK, "<!doctype html><title>System status</title>")
-	}
-	return reply(http.StatusOK, fields{
-		"DatabaseBackend": "working", "DefaultFileStorageHealthCheck": "working",
-		"MigrationsBackend": "working", "RedisBackend": "working",
-	})
-}
-
-func (c *call) root(below string) fields {
-	names := []string{"config", "groups", "permissions", "tokens", "users"}
-	if below == "" {
-		names = []string{"status", "users"}
-	}
-	links := fields{}
-	for _, name := range names {
-		links[name] = c.link(below + name + "/")
-	}
-	return links
-}
-
-// page answers one of the pages that any authenticated caller may read.
-func (c *call) page(body any) *answer {
-	version, a := c.negotiate()
-	if a != nil {
+// config is the caller's own preferences, which any token may read: the program checks tokens with it.
+func (c *call) config() *answer {
+	if a := c.authenticate(false); a != nil {
 		return a
 	}
-	if a = c.authenticate(false); a == nil {
-		switch c.r.Method {
-		case http.MethodGet, http.MethodHead, http.MethodOptions:
-			a = reply(http.StatusOK, body)
-		default:
-			a = c.notAllowed()
-		}
-	}
-	a.version = version
-	return a
+	return reply(http.StatusOK, fields{})
 }
 
-// config is the caller's own preferences. This view tells no API-Version. Writing them is not implemented here.
-func (c *call) config() *answer {
-	a := c.page(fields{})
-	if c.r.Method == http.MethodPatch && a.status == http.StatusMethodNotAllowed {
-		a = html(http.StatusNotImplemented, "nautobottest: users/config/ cannot be written")
-	}
-	a.version = ""
-	return a
-}
-
-func (c *call) notAllowed() *answer {
-	return detail(http.StatusMethodNotAllowed, fmt.Sprintf("Method %q not allowed.", c.r.Method))
-}
-
-// negotiate reads the Accept header: an API version that the server knows, and JSON (or HTML, the browsable API).
-func (c *call) negotiate() (version string, refusal *answer) {
-	version = c.options.Version
-	accept := strings.Join(c.r.Header.Values("Accept"), ",")
-	if strings.TrimSpace(accept) == "" {
-		return version, nil
-	}
-	for _, kind := range strings.Split(accept, ",") {
-		name, parameters, _ := strings.Cut(kind, ";")
-		switch strings.ToLower(strings.TrimSpace(name)) {
-		case jsonType, "application/*", "*/*", "text/html", "text/*":
-			for p := range strings.SplitSeq(parameters, ";") {
-				if v, ok := strings.CutPrefix(strings.TrimSpace(p), "version="); ok {
-					version = v
-				}
-			}
-			if !slices.Contains(c.versions, version) {
-				return "", detail(http.StatusNotAcceptable, fmt.Sprintf(
-					"Invalid version %q in \"Accept\" header. Supported versions are: %s", version, strings.Join(c.versions, ", ")))
-			}
-			return version, nil
-		}
-	}
-	return "", detail(http.StatusNotAcceptable, "Could not satisfy the request Accept header.")
-}
-
-// link is an absolute URL below /api/. Nautobot builds them from what the request says its host is.
-func (c *call) link(path string) string {
-	scheme, host := "http", c.r.Host
-	if c.r.TLS != nil {
-		scheme = "https"
-	}
-	if h := c.r.Header.Get("X-Forwarded-Host"); h != "" {
-		host = h
-	}
-	if p := c.r.Header.Get("X-Forwarded-Proto"); p != "" {
-		scheme = p
-	}
-	return scheme + "://" + host + "/api/" + path
-}
+// link is an absolute URL below /api/users/.
+func (c *call) link(path string) string { return c.URL + "/api/users/" + path }

@@ -52,9 +52,7 @@ type Permission struct {
 	Actions     []string // view, add, change, delete
 	Constraints any      // as decoded from JSON: nil, an object or a list of objects
 	Groups      []string // names
-	Users       []string // usernames
-	Created     time.Time
-	Updated     time.Time
+	Users       []string // usernames; not shown over REST
 }
 
 // state is everything a server knows. Slices inside the objects are replaced and never written to, so a copy of the
@@ -93,16 +91,6 @@ func (st *state) group(name string) *Group {
 	return find(st.groups, func(g *Group) bool { return g.Name == name })
 }
 
-func (st *state) groupIDs(names []string) []any {
-	var ids []any
-	for _, g := range st.groups {
-		if has(names, g.Name) {
-			ids = append(ids, g.ID)
-		}
-	}
-	return ids
-}
-
 // deleteUser takes the user's tokens and direct permissions along.
 func (st *state) deleteUser(name string) {
 	st.users = slices.DeleteFunc(st.users, func(u User) bool { return u.Username == name })
@@ -122,24 +110,12 @@ func (st *state) deleteGroup(name string) {
 	}
 }
 
-// renameUser and renameGroup follow a name to where it is used.
+// renameUser follows a name to where it is used.
 func (st *state) renameUser(from, to string) {
 	for i := range st.tokens {
 		if st.tokens[i].Username == from {
 			st.tokens[i].Username = to
 		}
-	}
-	for i := range st.permissions {
-		st.permissions[i].Users = renamed(st.permissions[i].Users, from, to)
-	}
-}
-
-func (st *state) renameGroup(from, to string) {
-	for i := range st.users {
-		st.users[i].Groups = renamed(st.users[i].Groups, from, to)
-	}
-	for i := range st.permissions {
-		st.permissions[i].Groups = renamed(st.permissions[i].Groups, from, to)
 	}
 }
 
@@ -271,7 +247,7 @@ func (s *Server) AddPermission(p Permission) Permission {
 	if find(s.state.permissions, func(q *Permission) bool { return q.Name == p.Name }) != nil {
 		panic("nautobottest: permission exists: " + p.Name)
 	}
-	p.ID, p.Created, p.Updated = cmp.Or(p.ID, newID()), orNow(p.Created, s.options.Now), orNow(p.Updated, s.options.Now)
+	p.ID = cmp.Or(p.ID, newID())
 	s.state.needGroups(p.Groups)
 	s.state.permissions = append(s.state.permissions, p)
 	return p
@@ -314,7 +290,7 @@ func (s *Server) Snapshot() Snapshot {
 	}
 	for i := range st.permissions {
 		p := &st.permissions[i]
-		p.ID, p.Created, p.Updated = "", time.Time{}, time.Time{}
+		p.ID = ""
 		p.Groups, p.Users = slices.Sorted(slices.Values(p.Groups)), slices.Sorted(slices.Values(p.Users))
 	}
 	slices.SortFunc(st.users, func(a, b User) int { return cmp.Compare(a.Username, b.Username) })
@@ -355,12 +331,14 @@ func without(all []string, one string) []string {
 	return slices.DeleteFunc(slices.Clone(all), func(s string) bool { return s == one })
 }
 
-func renamed(all []string, from, to string) []string {
-	changed := slices.Clone(all)
-	for i := range changed {
-		if changed[i] == from {
-			changed[i] = to
-		}
+// pointers are a slice's elements, as objects.
+func pointers[T any, P interface {
+	*T
+	object
+}](stored []T) []object {
+	var all []object
+	for i := range stored {
+		all = append(all, P(&stored[i]))
 	}
-	return changed
+	return all
 }

@@ -60,17 +60,8 @@ func waitForBusOfThree(t *testing.T) {
 	if poll(t.Context(), 45*time.Second, check) == nil {
 		return
 	}
-	servers, err := pods(t.Context(), "eventbus-name="+byExternalSecret)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("%d servers of NATS are started again", len(servers))
-	for _, server := range servers {
-		text := fmt.Sprintf("{apiVersion: v1, kind: Pod, metadata: {name: %s, namespace: %s}}", server.Name, home)
-		if err := cluster.Delete(t.Context(), []byte(text)); err != nil {
-			t.Fatal(err)
-		}
-	}
+	t.Log("the servers of NATS are started again")
+	removePods(t, "eventbus-name="+byExternalSecret)
 	eventually(t, 3*time.Minute, check)
 }
 

@@ -15,6 +15,7 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
 )
 
 var watchedLabel = map[string]string{"token/type": "nautobot"}
@@ -174,8 +175,7 @@ func atWork(ctx context.Context) (running, unfinished int) {
 // Without the superuser's Secret a Job fails, is tried again, and ends well once
 // the Secret is there.
 func TestSuperuserSecretComesLater(t *testing.T) {
-	superuser := fmt.Sprintf("{apiVersion: v1, kind: Secret, metadata: {name: nautobot-superuser, namespace: %s}}", home)
-	if err := cluster.Delete(t.Context(), []byte(superuser)); err != nil {
+	if err := remove(t.Context(), "Secret", home, "nautobot-superuser"); err != nil {
 		t.Fatal(err)
 	}
 	a := newAccount(t, watched, "early")
@@ -208,35 +208,118 @@ func TestTouched(t *testing.T) {
 	a.wantJobs(t, 2)
 }
 
-// A release whose EventBus does not exist has no Pods, and its EventSource and
-// Sensor say why.
+// A namespace can have a name that YAML would read as a number.
+func TestNamespaceOfDigits(t *testing.T) {
+	a := newAccount(t, "2024", "digits")
+	a.save(t)
+	eventually(t, time.Minute, a.usable)
+	a.wantJobs(t, 1)
+}
+
+// `helm test` does a dry run with the Job's own Pod, where a Pod has to name what
+// it needs.
+func TestHelmTest(t *testing.T) {
+	a := newAccount(t, watched, "tested") // as the values say
+	a.save(t)
+	a.wantJobs(t, 1)
+	before := snapshot(t)
+	if out, err := cluster.Helm(t.Context(), "test", release, "--namespace", home, "--timeout", "90s"); err != nil {
+		t.Fatalf("%v\n%s", err, redact(out))
+	}
+	if after := snapshot(t); after != before {
+		t.Error("something has changed in Nautobot")
+	}
+}
+
+// A release without a bus that works has no Pods, and its EventSource and Sensor
+// say why: in the words of README.md, which differ.
 func TestNoEventBus(t *testing.T) {
+	for name, c := range map[string]struct {
+		eventBus object
+		want     string
+	}{
+		"absent":  {object{"create": false, "name": "absent"}, "EventBus not found."},
+		"version": {object{"version": "2.9.99"}, "EventBus not ready."},
+	} {
+		values := maps.Clone(chartValues)
+		values["eventBus"] = c.eventBus
+		if err := helm(t.Context(), "install", home, name, values); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if _, err := cluster.Helm(context.WithoutCancel(t.Context()), "uninstall", name, "--namespace", home); err != nil {
+				t.Error(err)
+			}
+		})
+		for _, resource := range []string{"eventsources", "sensors"} {
+			eventually(t, time.Minute, func(ctx context.Context) error { return complains(ctx, resource, name, c.want) })
+		}
+	}
+	eventually(t, time.Minute, func(ctx context.Context) error {
+		return complains(ctx, "eventbus", "version", `unsupported version "2.9.99"`)
+	})
+}
+
+// complains is nil when an object of Argo Events has a condition that says why
+// it does not work.
+func complains(ctx context.Context, resource, release, want string) error {
+	var got struct {
+		Status struct {
+			Conditions []struct{ Type, Status, Message string }
+		}
+	}
+	if err := get(ctx, "/apis/argoproj.io/v1alpha1/namespaces/"+home+"/"+resource+"/"+release+"-nautobot-token", &got); err != nil {
+		return err
+	}
+	for _, condition := range got.Status.Conditions {
+		if condition.Status == "False" && strings.Contains(condition.Message, want) {
+			return nil
+		}
+	}
+	return fmt.Errorf("no condition of %s %s says %q: %+v", resource, release, want, got.Status)
+}
+
+// A Pod that is stuck holds its place in the quota no longer than it may run.
+func TestStuckPodsMakeRoom(t *testing.T) {
 	values := maps.Clone(chartValues)
+	values["nautobot"] = object{"url": "https://" + nautobotHost} // the ConfigMap with the CA is in another namespace
+	values["image"] = object{"repository": imageRepository, "tag": "absent", "pullPolicy": "Never"}
 	values["eventBus"] = object{"create": false, "name": "absent"}
-	if err := helm(t.Context(), "install", "without-bus", values); err != nil {
+	values["timeout"] = "5s"
+	values["job"] = object{"maxRunning": 1, "podDeadlineSeconds": 10}
+	if err := helm(t.Context(), "install", stuck, release, values); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if _, err := cluster.Helm(context.WithoutCancel(t.Context()), "uninstall", "without-bus", "--namespace", home); err != nil {
+	var configMap corev1.ConfigMap
+	if err := get(t.Context(), "/api/v1/namespaces/"+stuck+"/configmaps/nautobot-token-job", &configMap); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"first", "second"} {
+		var job object
+		if err := yaml.Unmarshal([]byte(configMap.Data["job.yaml"]), &job); err != nil {
+			t.Fatal(err)
+		}
+		delete(job["metadata"].(object), "generateName")
+		job["metadata"].(object)["name"] = name
+		if err := apply(t.Context(), job); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, 2*time.Minute, func(ctx context.Context) error {
+		var jobs batchv1.JobList
+		if err := get(ctx, "/apis/batch/v1/namespaces/"+stuck+"/jobs", &jobs); err != nil {
+			return err
+		}
+		for _, job := range jobs.Items {
+			if job.Status.Active+job.Status.Failed == 0 {
+				return fmt.Errorf("Job %s has had no Pod yet", job.Name)
+			}
+		}
+		return nil
+	})
+	for _, name := range []string{"first", "second"} {
+		if err := cluster.Delete(t.Context(), fmt.Appendf(nil, "{apiVersion: batch/v1, kind: Job, metadata: {name: %s, namespace: %s}}", name, stuck)); err != nil {
 			t.Error(err)
 		}
-	})
-	for _, resource := range []string{"eventsources", "sensors"} {
-		eventually(t, time.Minute, func(ctx context.Context) error {
-			var got struct {
-				Status struct {
-					Conditions []struct{ Type, Status, Message string }
-				}
-			}
-			if err := get(ctx, "/apis/argoproj.io/v1alpha1/namespaces/"+home+"/"+resource+"/without-bus-nautobot-token", &got); err != nil {
-				return err
-			}
-			for _, condition := range got.Status.Conditions {
-				if condition.Status == "False" && condition.Message == "EventBus not found." {
-					return nil
-				}
-			}
-			return fmt.Errorf("no condition of the %s is about the EventBus: %+v", resource, got.Status)
-		})
 	}
 }

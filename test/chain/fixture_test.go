@@ -32,8 +32,7 @@ func newAccount(t testing.TB, namespace, name string) *account {
 	a.password = keepSecret("password of "+name, "pw-"+rand.Text())
 	a.renewToken()
 	t.Cleanup(func() {
-		text := fmt.Sprintf("{apiVersion: v1, kind: Secret, metadata: {name: %s, namespace: %s}}", name, namespace)
-		if err := cluster.Delete(context.WithoutCancel(t.Context()), []byte(text)); err != nil {
+		if err := remove(context.WithoutCancel(t.Context()), "Secret", namespace, name); err != nil {
 			t.Error(err)
 		}
 	})
@@ -161,6 +160,25 @@ func apply(ctx context.Context, objects ...object) error {
 		}
 	}
 	return nil
+}
+
+// remove deletes an object of the core API.
+func remove(ctx context.Context, kind, namespace, name string) error {
+	return cluster.Delete(ctx, fmt.Appendf(nil, "{apiVersion: v1, kind: %s, metadata: {name: %q, namespace: %q}}", kind, name, namespace))
+}
+
+// removePods deletes the Pods of the release's namespace that have a label.
+func removePods(t *testing.T, label string) {
+	t.Helper()
+	found, err := pods(t.Context(), label)
+	if err != nil || len(found) == 0 {
+		t.Fatalf("%d Pods with the label %s, %v", len(found), label, err)
+	}
+	for _, pod := range found {
+		if err := remove(t.Context(), "Pod", home, pod.Name); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func finished(job batchv1.Job, how batchv1.JobConditionType) bool {

@@ -24,6 +24,8 @@ const (
 	byExternalSecret = "by-external-secret-nautobot-token" // of the other release, the names of its objects
 	home             = "nautobot"                          // namespace of both
 	watched          = "openstack"
+	stuck            = "stuck"      // namespace of a release whose Pods do not start
+	busVolume        = "bus-volume" // a folder of the node
 	nautobotHost     = "nautobot.nautobot.svc"
 	nautobotPort     = 8443 // on the node
 )
@@ -43,15 +45,17 @@ var chartValues = object{
 		object{"namespace": watched, "usernames": []string{"svc-*"}},
 		object{"namespace": "vault", "usernames": []string{"svc-vault"}},
 		object{"namespace": "passwordsafe", "usernames": []string{"svc-passwordsafe"}},
+		object{"namespace": "2024", "usernames": []string{"svc-*"}},
 	},
 	"rotationGrace": "0s",
 	"eventBus":      object{"replicas": 1},
+	"test":          object{"secret": watched + "/tested"},
 }
 
 // install does what the README says: a namespace, the superuser's Secret, the
 // chart.
 func install(ctx context.Context) error {
-	for _, name := range []string{home, watched, "elsewhere", "vault", "passwordsafe", "refreshed"} {
+	for _, name := range []string{home, watched, "elsewhere", "vault", "passwordsafe", "refreshed", "2024", "billing", stuck} {
 		if err := apply(ctx, object{
 			"apiVersion": "v1", "kind": "Namespace",
 			"metadata": object{"name": name, "labels": object{"pod-security.kubernetes.io/enforce": "restricted"}},
@@ -65,19 +69,48 @@ func install(ctx context.Context) error {
 	if err := applySuperuser(ctx); err != nil {
 		return err
 	}
-	if err := helm(ctx, "install", release, chartValues); err != nil {
+	if err := prepareHome(ctx); err != nil {
+		return err
+	}
+	if err := helm(ctx, "install", home, release, chartValues); err != nil {
 		return err
 	}
 	// Another release beside it, to watch ExternalSecrets, with as many servers
-	// for its bus as usual. It has until its test to come up.
+	// for its bus as usual and without volumes. It has until its test to come up.
+	// Its Jobs have a proxy that is not there: what is in the cluster does without.
 	other := maps.Clone(chartValues)
-	delete(other, "eventBus")
+	delete(other, "test")
+	other["eventBus"] = object{"persistence": object{"enabled": false}}
 	other["watch"] = object{"source": "externalsecret"}
 	other["rules"] = []any{object{"namespace": "refreshed", "usernames": []string{"svc-refreshed"}}}
-	if err := helm(ctx, "install", "by-external-secret", other); err != nil {
+	other["job"] = object{"extraEnv": []any{object{"name": "HTTPS_PROXY", "value": "http://192.0.2.99:3128"}}}
+	if err := helm(ctx, "install", home, "by-external-secret", other); err != nil {
 		return err
 	}
 	return poll(ctx, 2*time.Minute, func(ctx context.Context) error { return listening(ctx, release) })
+}
+
+// prepareHome makes what a cluster has for a release: a volume for its bus, and
+// a quota that lets no Pod in that does not say what it needs.
+func prepareHome(ctx context.Context) error {
+	volume := filepath.Join(cluster.Dir(), busVolume)
+	if err := os.Mkdir(volume, 0o700); err != nil {
+		return err
+	}
+	if err := os.Chmod(volume, 0o777); err != nil { //nolint:gosec // G302: Kubernetes gives such a volume no owner
+		return err
+	}
+	return apply(ctx,
+		object{
+			"apiVersion": "v1", "kind": "PersistentVolume", "metadata": object{"name": "bus"},
+			"spec": object{
+				"capacity": object{"storage": "1Gi"}, "accessModes": []any{"ReadWriteOnce"}, "hostPath": object{"path": volume},
+			},
+		},
+		object{
+			"apiVersion": "v1", "kind": "ResourceQuota", "metadata": object{"name": "compute", "namespace": home},
+			"spec": object{"hard": object{"requests.cpu": "100", "requests.memory": "1Ti", "limits.memory": "1Ti"}},
+		})
 }
 
 func applySuperuser(ctx context.Context) error {
@@ -88,16 +121,16 @@ func applySuperuser(ctx context.Context) error {
 }
 
 // helm installs or upgrades a release of the chart.
-func helm(ctx context.Context, verb, name string, values object) error {
+func helm(ctx context.Context, verb, namespace, name string, values object) error {
 	text, err := yaml.Marshal(values)
 	if err != nil {
 		return err
 	}
-	file := filepath.Join(cluster.Dir(), name+".yaml")
+	file := filepath.Join(cluster.Dir(), namespace+"-"+name+".yaml")
 	if err := os.WriteFile(file, text, 0o600); err != nil {
 		return err
 	}
-	_, err = cluster.Helm(ctx, verb, name, "../../charts/nautobot-token", "--namespace", home, "--values", file)
+	_, err = cluster.Helm(ctx, verb, name, "../../charts/nautobot-token", "--namespace", namespace, "--values", file)
 	return err
 }
 

@@ -4,15 +4,19 @@ package chain
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 )
 
 // Nautobot is down for half a minute: the Job waits, or is tried again.
@@ -112,6 +116,188 @@ func TestEventSourceRestarted(t *testing.T) {
 	}
 }
 
+// A bus that comes back with its files goes on, and so does everything else.
+func TestBusRestarted(t *testing.T) {
+	a := newAccount(t, watched, "bus-restarted")
+	a.save(t)
+	a.wantJobs(t, 1)
+	before, err := pods(t.Context(), "eventbus-name="+release)
+	if err != nil || len(before) != 1 {
+		t.Fatalf("%d servers, %v", len(before), err)
+	}
+	removePods(t, "eventbus-name="+release)
+	eventually(t, 2*time.Minute, func(ctx context.Context) error { return renewed(ctx, "eventbus-name="+release, before) })
+	eventually(t, time.Minute, func(ctx context.Context) error { return listening(ctx, release) })
+	worksAgain(t, a)
+}
+
+// A bus that lost everything is not made again by those that use it. The cure
+// is that of README.md: the Sensor first, so that somebody waits for what the
+// EventSource reports.
+func TestBusLost(t *testing.T) {
+	waitForBusOfThree(t)
+	e := newPasswordSafe(t, "refreshed")
+	e.start(t)
+	eventually(t, time.Minute, e.usable)
+	before, err := pods(t.Context(), "eventbus-name="+byExternalSecret)
+	if err != nil || len(before) != 3 {
+		t.Fatalf("%d servers, %v", len(before), err)
+	}
+	removePods(t, "eventbus-name="+byExternalSecret)
+	eventually(t, 2*time.Minute, func(ctx context.Context) error { return renewed(ctx, "eventbus-name="+byExternalSecret, before) })
+
+	// The signs: everything runs, and these stand in the logs.
+	e.renewToken()
+	e.put(t, e.credential())
+	for label, sign := range map[string]string{"sensor-name=": "bucket not found", "eventsource-name=": "no response from stream"} {
+		eventually(t, 2*time.Minute, func(ctx context.Context) error {
+			e.refresh(t)
+			return logHas(ctx, label+byExternalSecret, sign)
+		})
+	}
+	if err := e.usable(t.Context()); err == nil {
+		t.Error("the chain has gone on")
+	}
+
+	for _, label := range []string{"sensor-name=", "eventsource-name="} {
+		gone, err := pods(t.Context(), label+byExternalSecret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		removePods(t, label+byExternalSecret)
+		eventually(t, 2*time.Minute, func(ctx context.Context) error { return renewed(ctx, label+byExternalSecret, gone) })
+		if label == "sensor-name=" {
+			eventually(t, 2*time.Minute, func(ctx context.Context) error {
+				stream, err := bus(ctx, byExternalSecret)
+				if err == nil && stream.State.Consumers != 1 {
+					err = errors.New("the Sensor does not listen yet")
+				}
+				return err
+			})
+		}
+	}
+	eventually(t, time.Minute, e.usable)
+}
+
+// A rule for another namespace drops no event of the others, and what the new
+// namespace had before is found by an EventSource that starts once more.
+func TestRuleIsAdded(t *testing.T) {
+	waiting, old := newAccount(t, watched, "waiting-for-upgrade"), newAccount(t, "billing", "billing")
+	waiting.save(t)
+	waiting.wantJobs(t, 1)
+	old.save(t)
+	up := takeDown(t, "sensor-name="+release)
+	waiting.renewToken()
+	waiting.save(t)
+	eventually(t, time.Minute, func(ctx context.Context) error {
+		stream, err := bus(ctx, release)
+		if err == nil && stream.State.Messages != 1 {
+			err = fmt.Errorf("%d events wait on the bus, want 1", stream.State.Messages)
+		}
+		return err
+	})
+	chartValues["rules"] = append(chartValues["rules"].([]any), object{"namespace": "billing", "usernames": []string{"svc-billing"}})
+	if err := helm(t.Context(), "upgrade", home, release, chartValues); err != nil {
+		t.Fatal(err)
+	}
+	removeSensorBefore(t)
+	up()
+	eventually(t, time.Minute, waiting.usable)
+	waiting.wantJobs(t, 3) // by the event that waited, and by the EventSource, which is a new one too
+	removePods(t, "eventsource-name="+release)
+	eventually(t, time.Minute, old.usable)
+	eventually(t, time.Minute, func(ctx context.Context) error { return listening(ctx, release) })
+}
+
+// removeSensorBefore waits for the Sensor's Pod of an upgrade, and takes away the
+// one before: neither can start yet, and Kubernetes would keep both.
+func removeSensorBefore(t *testing.T) {
+	t.Helper()
+	isNew := func(pod corev1.Pod) bool { return strings.Contains(environment(pod), "billing") }
+	var found []corev1.Pod
+	eventually(t, time.Minute, func(ctx context.Context) (err error) {
+		found, err = pods(ctx, "sensor-name="+release)
+		if err == nil && !slices.ContainsFunc(found, isNew) {
+			err = errors.New("there is no Sensor with the new rule")
+		}
+		return err
+	})
+	for _, pod := range found {
+		if isNew(pod) {
+			continue
+		}
+		text := fmt.Appendf(nil, "{apiVersion: apps/v1, kind: ReplicaSet, metadata: {name: %q, namespace: %q}}", pod.OwnerReferences[0].Name, home)
+		if err := cluster.Delete(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, time.Minute, func(ctx context.Context) error {
+		found, err := pods(ctx, "sensor-name="+release)
+		if err == nil && len(found) != 1 {
+			err = fmt.Errorf("%d Sensors", len(found))
+		}
+		return err
+	})
+}
+
+// environment is that of a Pod of Argo Events, with the object that it is for.
+func environment(pod corev1.Pod) string {
+	var text strings.Builder
+	for _, variable := range pod.Spec.Containers[0].Env {
+		decoded, err := base64.StdEncoding.DecodeString(variable.Value)
+		if err == nil {
+			text.Write(decoded)
+		}
+	}
+	return text.String()
+}
+
+// worksAgain changes the Secret until its token works. What is written while
+// a part has not found the bus yet is lost.
+func worksAgain(t *testing.T, a *account) {
+	t.Helper()
+	changed := time.Time{}
+	eventually(t, time.Minute, func(ctx context.Context) error {
+		if time.Since(changed) > 10*time.Second {
+			changed = time.Now()
+			a.renewToken()
+			a.save(t)
+		}
+		return a.usable(ctx)
+	})
+}
+
+// renewed is nil when as many Pods with a label are ready as before, and none of
+// them is one of those.
+func renewed(ctx context.Context, label string, before []corev1.Pod) error {
+	now, err := pods(ctx, label)
+	if err != nil {
+		return err
+	}
+	for _, pod := range now {
+		if !ready(pod) || slices.ContainsFunc(before, func(gone corev1.Pod) bool { return gone.UID == pod.UID }) {
+			return fmt.Errorf("Pod %s is not ready, or there still", pod.Name)
+		}
+	}
+	if len(now) != len(before) {
+		return fmt.Errorf("%d Pods with the label %s, want %d", len(now), label, len(before))
+	}
+	return nil
+}
+
+// logHas is nil when the log of the only Pod with a label holds a text.
+func logHas(ctx context.Context, label, text string) error {
+	found, err := pods(ctx, label)
+	if err != nil || len(found) != 1 {
+		return fmt.Errorf("%d Pods with the label %s, %w", len(found), label, err)
+	}
+	log, err := cluster.Get(ctx, "/api/v1/namespaces/"+home+"/pods/"+found[0].Name+"/log")
+	if err == nil && !strings.Contains(string(log), text) {
+		err = fmt.Errorf("the log of %s does not say %q", found[0].Name, text)
+	}
+	return err
+}
+
 // takeDown ends the only Pod with a label, and keeps the node from getting
 // another until up is called. Up returns when everything listens again.
 func takeDown(t *testing.T, label string) (up func()) {
@@ -121,8 +307,7 @@ func takeDown(t *testing.T, label string) (up func()) {
 	if err != nil || len(gone) != 1 {
 		t.Fatalf("%d Pods with the label %s, %v", len(gone), label, err)
 	}
-	text := fmt.Sprintf("{apiVersion: v1, kind: Pod, metadata: {name: %s, namespace: %s}}", gone[0].Name, home)
-	if err := cluster.Delete(t.Context(), []byte(text)); err != nil {
+	if err := remove(t.Context(), "Pod", home, gone[0].Name); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, time.Minute, func(ctx context.Context) error {
@@ -166,7 +351,7 @@ func storedOnBus(t *testing.T) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, volume := range volumes {
+	for _, volume := range append(volumes, filepath.Join(cluster.Dir(), busVolume)) {
 		err := filepath.WalkDir(volume, func(path string, entry fs.DirEntry, err error) error {
 			if err != nil || entry.IsDir() {
 				return err

@@ -34,7 +34,6 @@ func Run(t *testing.T, target Target) {
 		name  string
 		tests map[string]func(*suite)
 	}{
-		{"protocol", protocolTests},
 		{"authentication", authenticationTests},
 		{"tokens", tokenTests},
 		{"users", userTests},
@@ -96,15 +95,6 @@ type answer struct {
 // do sends one request; authorization is the header's value, none if empty. A body is sent as JSON, text as it is.
 func (s *suite) do(method, path, authorization string, body any) answer {
 	s.Helper()
-	header := http.Header{}
-	if authorization != "" {
-		header.Set("Authorization", authorization)
-	}
-	return s.send(method, path, header, body)
-}
-
-func (s *suite) send(method, path string, header http.Header, body any) answer {
-	s.Helper()
 	var content io.Reader
 	switch b := body.(type) {
 	case nil:
@@ -121,12 +111,10 @@ func (s *suite) send(method, path string, header http.Header, body any) answer {
 	if err != nil {
 		s.Fatal("cannot make the request") // the error would show the query
 	}
-	req.Header = header
-	if header.Get("Accept") == "" {
-		header.Set("Accept", "application/json")
-	}
-	if content != nil && header.Get("Content-Type") == "" {
-		header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Content-Type", "application/json")
+	if authorization != "" {
+		req.Header.Set("Authorization", authorization)
 	}
 	short, _, _ := strings.Cut(path, "?")
 	a := answer{suite: s, what: method + " " + short}
@@ -151,7 +139,7 @@ var client = &http.Client{
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
-// is checks the status and, unless it is the REST framework's silence on crashes and pages, the API version.
+// is ends the subtest if the status is another.
 func (a answer) is(status int) answer {
 	a.Helper()
 	if a.status != status {
@@ -194,7 +182,7 @@ func (a answer) page() ([]object, int) {
 	o := a.object(http.StatusOK)
 	items, ok := o["results"].([]any)
 	count, isNumber := o["count"].(float64)
-	if !ok || !isNumber || len(o) != 4 {
+	if !ok || !isNumber {
 		a.Fatalf("%s: body is no page", a.what)
 	}
 	return objects(items), int(count)
@@ -238,39 +226,18 @@ func (a answer) refuses(fieldsAndTexts ...string) {
 	}
 }
 
-// crashes checks a 500 with an exception, whose text may quote a key and is not shown.
-func (a answer) crashes(exception string) {
+// loses checks the answer to the loser of a race for a value: a crash of the database, which quotes the value. In a list
+// all objects are checked and then all are made, which makes two of one a race.
+func (a answer) loses(constraint, column, value string) {
 	a.Helper()
 	o := a.object(http.StatusInternalServerError)
-	if got := o["exception"]; got != exception {
-		a.Errorf("%s: exception %v, want %s", a.what, got, exception)
-	}
-	if got := slices.Sorted(maps.Keys(o)); !cmp.Equal(got, []string{"error", "exception", "nautobot_version", "python_version"}) {
-		a.Errorf("%s: fields %v in a crash", a.what, got)
-	}
-	a.version("")
-}
-
-// version checks the API-Version header.
-func (a answer) version(want string) answer {
-	a.Helper()
-	if got := a.header.Get("API-Version"); got != want {
-		a.Errorf("%s: API-Version %q, want %q", a.what, got, want)
-	}
-	return a
-}
-
-// wantFields checks which fields an object has, no more and no less.
-func (s *suite) wantFields(what string, o object, names string) {
-	s.Helper()
-	want := strings.Fields(names)
-	slices.Sort(want)
-	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(o))); diff != "" {
-		s.Errorf("%s: fields differ (-want +got):\n%s", what, diff)
+	want := "duplicate key value violates unique constraint \"" + constraint + "\"\nDETAIL:  Key (" + column + ")=(" + value + ") already exists.\n"
+	if o["exception"] != "IntegrityError" || o["error"] != want {
+		a.Errorf("%s: not the crash of a lost race: %v", a.what, o["exception"])
 	}
 }
 
-// want checks fields of an object; those named key are compared but not shown.
+// want checks fields of an object, where nil is a field that is null or not there. The field key is compared but not shown.
 func (s *suite) want(what string, got object, want object) {
 	s.Helper()
 	for _, field := range slices.Sorted(maps.Keys(want)) {
@@ -310,15 +277,26 @@ func (s *suite) remove(path string) {
 	})
 }
 
-// newUser makes an account; fields may override its username and password, and add to them.
+// newUser makes an account; fields may override its username and password, with nil leave them out, and add to them.
 func (s *suite) newUser(fields object) account {
 	s.Helper()
 	body := object{"username": newName(), "password": "pw-" + random(6)}
 	maps.Copy(body, fields)
+	maps.DeleteFunc(body, func(_ string, value any) bool { return value == nil })
 	o := s.do("POST", users, s.superuser(), body).object(http.StatusCreated)
 	a := account{id: fmt.Sprint(o["id"]), name: fmt.Sprint(o["username"]), password: fmt.Sprint(body["password"])}
 	s.remove(a.path())
 	return a
+}
+
+// one is the only object of a list page.
+func (a answer) one() object {
+	a.Helper()
+	list, _ := a.page()
+	if len(list) != 1 {
+		a.Fatalf("%s: %d objects, want one", a.what, len(list))
+	}
+	return list[0]
 }
 
 // newGroup makes a group and returns its name and id.

@@ -69,7 +69,7 @@ func (f *fixture) allowGet(t *testing.T, account string, secrets ...string) {
 // moment after it is made.
 func (f *fixture) wait(t *testing.T, what string, done func(result) bool) {
 	t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		r := f.provision(t, "--dry-run").wantNoWrite(t)
 		if done(r) {
 			return
@@ -89,7 +89,7 @@ func TestCAFile(t *testing.T) {
 		f.env["NAUTOBOT_URL"] = f.proxy.URL
 
 		// No use to wait for a certificate to be signed by somebody else.
-		f.provision(t).want(t, 1).wantWithin(t, 5*time.Second).wantRequests(t, 0, 0, 0).
+		f.provision(t).want(t, 1).wantWaiting(t, false).wantRequests(t, 0, 0, 0).
 			wantText(t, "certificate signed by unknown authority", "--nautobot-ca-file")
 		_, otherCA := newCertificate(t)
 		f.provision(t, "--nautobot-ca-file="+otherCA).want(t, 1).wantRequests(t, 0, 0, 0).wantText(t, "certificate")
@@ -100,10 +100,10 @@ func TestCAFile(t *testing.T) {
 
 		// Plain http on a TLS port, and TLS on a plain port.
 		f.env["NAUTOBOT_URL"] = "http://" + f.proxy.server.Listener.Addr().String()
-		f.provision(t, "--timeout=4s").want(t, 1).wantWithin(t, 4*time.Second).wantRequests(t, 0, 0, 0)
+		f.provision(t, "--timeout=4s").want(t, 1).wantRequests(t, 0, 0, 0)
 		f.proxy = newProxy(t, nautobot.URL, nil)
 		f.env["NAUTOBOT_URL"] = "https://" + f.proxy.server.Listener.Addr().String()
-		f.provision(t, "--timeout=4s").want(t, 1).wantWithin(t, 4*time.Second).wantRequests(t, 0, 0, 0).wantText(t, "the server speaks plain http there")
+		f.provision(t, "--timeout=4s").want(t, 1).wantRequests(t, 0, 0, 0).wantText(t, "the server speaks plain http there")
 	})
 }
 

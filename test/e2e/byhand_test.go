@@ -6,6 +6,8 @@ import (
 	"maps"
 	"net/http"
 	"testing"
+
+	"github.com/rackerlabs/understack/go/nautobot-token/test/servers"
 )
 
 // A Secret that names another account than before.
@@ -114,7 +116,7 @@ func TestChangedByHand(t *testing.T) {
 				f.wantPassword(t, "the password set by hand", foreign, http.StatusForbidden)
 			}},
 			{"token deleted", func(t *testing.T) {
-				f.must(t, byToken(f.token), http.MethodDelete, "tokens/"+f.ownToken(t).ID+"/", nil, nil)
+				f.must(t, servers.ByToken(f.token), http.MethodDelete, "tokens/"+f.ownToken(t).ID+"/", nil, nil)
 				f.provision(t).want(t, 0).wantStdout(t, f.userLine("unchanged"), f.tokenLine("created"))
 			}},
 			{"renamed", func(t *testing.T) { // its token cannot be two accounts'

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/rackerlabs/understack/go/nautobot-token/test/servers"
 )
 
 // Each state is looked at by dry runs in both formats, and then changed by an
@@ -37,7 +39,7 @@ func TestDryRun(t *testing.T) {
 				f.saveData(t, data)
 			}, 4, 0, true},
 			{"read-only token", func(t *testing.T) {
-				f.must(t, byToken(f.token), http.MethodPatch, "tokens/"+f.ownToken(t).ID+"/", object{"write_enabled": false}, nil)
+				f.must(t, servers.ByToken(f.token), http.MethodPatch, "tokens/"+f.ownToken(t).ID+"/", object{"write_enabled": false}, nil)
 			}, 4, 0, false},
 			{"refused", func(t *testing.T) {
 				data := f.data()

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/rackerlabs/understack/go/nautobot-token/test/leaks"
 )
 
 type event struct {
@@ -27,7 +29,7 @@ func (f *fixture) events(t *testing.T) []event {
 		t.Fatal(err)
 	}
 	for name, secret := range f.secrets {
-		for form, text := range f.forms(secret) {
+		for form, text := range leaks.Forms(secret) {
 			for _, one := range list.Items {
 				if strings.Contains(one.Message, text) {
 					t.Errorf("an Event holds the %s (%s)", name, form)

@@ -45,8 +45,8 @@ func (s *server) as(who identity) target {
 }
 
 // startServer starts a Nautobot, and makes its provisioner.
-func startServer(ctx context.Context, version string) (*server, error) {
-	nautobot, err := servers.StartNautobot(ctx, version)
+func startServer(ctx context.Context, version string, settings ...string) (*server, error) {
+	nautobot, err := servers.StartNautobot(ctx, version, append(settings, servers.CheapPasswords)...)
 	if err != nil {
 		return nil, err
 	}

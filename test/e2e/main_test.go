@@ -4,11 +4,8 @@ package e2e
 
 import (
 	"context"
-	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 	"testing"
 
 	"github.com/rackerlabs/understack/go/nautobot-token/test/servers"
@@ -21,33 +18,16 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	code, err := runAll(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "e2e:", err)
-		code = 1
-	}
-	os.Exit(code)
+	os.Exit(servers.RunTests("e2e", m.Run, stopServers, buildProgram, startServers))
 }
 
-// runAll builds the program, starts all servers, and stops them after the
-// tests.
-func runAll(m *testing.M) (int, error) {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	dir, err := os.MkdirTemp("", "e2e-")
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	binary = filepath.Join(dir, "nautobot-token")
-	if err := servers.BuildProgram(ctx, binary); err != nil {
-		return 0, err
-	}
-	defer stopServers()
-	if err := servers.Together(ctx, startCluster, startNautobots); err != nil {
-		return 0, err
-	}
-	return m.Run(), nil
+func buildProgram(ctx context.Context) (err error) {
+	binary, err = servers.BuildProgram(ctx)
+	return err
+}
+
+func startServers(ctx context.Context) error {
+	return servers.Together(ctx, startCluster, startNautobots)
 }
 
 func startCluster(ctx context.Context) (err error) {
@@ -68,6 +48,9 @@ func startNautobots(ctx context.Context) error {
 }
 
 func stopServers() {
+	if binary != "" {
+		_ = os.RemoveAll(filepath.Dir(binary))
+	}
 	if cluster != nil {
 		cluster.Stop()
 	}

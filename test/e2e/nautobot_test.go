@@ -3,92 +3,30 @@
 package e2e
 
 import (
-	"bytes"
-	"encoding/base64"
 	"encoding/json"
-	"io"
 	"net/http"
-	"net/url"
 	"slices"
 	"testing"
-	"time"
+
+	"github.com/rackerlabs/understack/go/nautobot-token/test/servers"
 )
 
 // What follows asks Nautobot itself, past the proxy and past the program.
 
-type userState struct {
-	ID        string
-	Username  string
-	Email     string
-	FirstName string `json:"first_name"`
-	LastName  string `json:"last_name"`
-	Superuser bool   `json:"is_superuser"`
-	Staff     bool   `json:"is_staff"`
-	Active    bool   `json:"is_active"`
-	Groups    []struct{ Name string }
-}
-
-// groups are the names of the groups, sorted.
-func (u userState) groups() []string {
-	var names []string
-	for _, group := range u.Groups {
-		names = append(names, group.Name)
-	}
-	return slices.Sorted(slices.Values(names))
-}
-
-type tokenState struct {
-	ID          string
-	Key         string
-	Description string
-	Expires     *time.Time
-	Writable    bool `json:"write_enabled"`
-}
-
-// login is the value of an Authorization header.
-type login string
-
-func byToken(token string) login { return login("Token " + token) }
-
-func byPassword(username, password string) login {
-	return login("Basic " + base64.StdEncoding.EncodeToString([]byte(username+":"+password)))
-}
-
-func (f *fixture) superuser() login { return byToken(f.nautobot.Token) }
+func (f *fixture) superuser() servers.Login { return f.nautobot.Admin() }
 
 // ask sends a request and returns status and body.
-func (f *fixture) ask(t *testing.T, who login, method, path string, body any) (int, []byte) {
+func (f *fixture) ask(t *testing.T, who servers.Login, method, path string, body any) (int, []byte) {
 	t.Helper()
-	sent, err := json.Marshal(body)
+	status, answer, err := f.nautobot.Ask(t.Context(), who, method, path, body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if body == nil {
-		sent = nil
-	}
-	req, err := http.NewRequestWithContext(t.Context(), method, f.nautobot.URL+"/api/users/"+path, bytes.NewReader(sent))
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Authorization", string(who))
-	req.Header.Set("Accept", "application/json")
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := direct.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	answer, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp.StatusCode, answer
+	return status, answer
 }
 
-var direct = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-
 // must is ask for what has to succeed; into may be nil.
-func (f *fixture) must(t *testing.T, who login, method, path string, body, into any) {
+func (f *fixture) must(t *testing.T, who servers.Login, method, path string, body, into any) {
 	t.Helper()
 	status, answer := f.ask(t, who, method, path, body)
 	if status >= 300 {
@@ -103,29 +41,30 @@ func (f *fixture) must(t *testing.T, who login, method, path string, body, into 
 }
 
 // user returns the account of that name; nil if there is none.
-func (f *fixture) user(t *testing.T) *userState {
+func (f *fixture) user(t *testing.T) *servers.NautobotUser {
 	t.Helper()
-	var found struct{ Results []userState }
-	f.must(t, f.superuser(), http.MethodGet, "users/?depth=1&exclude_m2m=false&username="+url.QueryEscape(f.username), nil, &found)
-	if len(found.Results) == 0 {
-		return nil
+	user, err := f.nautobot.User(t.Context(), f.username)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return &found.Results[0]
+	return user
 }
 
 // tokens returns all tokens of the account, by its own token.
-func (f *fixture) tokens(t *testing.T) []tokenState {
+func (f *fixture) tokens(t *testing.T) []servers.NautobotToken {
 	t.Helper()
-	var found struct{ Results []tokenState }
-	f.must(t, byToken(f.token), http.MethodGet, "tokens/?limit=1000", nil, &found)
-	return found.Results
+	tokens, err := f.nautobot.Tokens(t.Context(), servers.ByToken(f.token))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tokens
 }
 
 // ownToken is the one of the Secret.
-func (f *fixture) ownToken(t *testing.T) tokenState {
+func (f *fixture) ownToken(t *testing.T) servers.NautobotToken {
 	t.Helper()
 	tokens := f.tokens(t)
-	i := slices.IndexFunc(tokens, func(s tokenState) bool { return s.Key == f.token })
+	i := slices.IndexFunc(tokens, func(s servers.NautobotToken) bool { return s.Key == f.token })
 	if i < 0 {
 		t.Fatalf("the account does not have the token of the Secret, but %d others", len(tokens))
 	}
@@ -136,7 +75,7 @@ func (f *fixture) ownToken(t *testing.T) tokenState {
 // and the reason of a refusal.
 func (f *fixture) tokenAnswer(t *testing.T, token string) (int, string) {
 	t.Helper()
-	status, body := f.ask(t, byToken(token), http.MethodGet, "config/", nil)
+	status, body := f.ask(t, servers.ByToken(token), http.MethodGet, "config/", nil)
 	return status, detail(body)
 }
 
@@ -157,7 +96,7 @@ func (f *fixture) wantToken(t *testing.T, what, token string, status int, reason
 // wantPassword checks whether a password opens the account.
 func (f *fixture) wantPassword(t *testing.T, what, password string, status int) {
 	t.Helper()
-	if s, body := f.ask(t, byPassword(f.username, password), http.MethodGet, "tokens/?limit=1", nil); s != status {
+	if s, body := f.ask(t, servers.ByPassword(f.username, password), http.MethodGet, "tokens/?limit=1", nil); s != status {
 		t.Errorf("%s: Nautobot answers %d %q, want %d", what, s, detail(body), status)
 	}
 }
@@ -176,7 +115,7 @@ func (f *fixture) wantAccount(t *testing.T, groups ...string) {
 	if user.Username != f.username || user.Superuser || user.Staff || !user.Active {
 		t.Errorf("account %q: superuser %t, staff %t, active %t", user.Username, user.Superuser, user.Staff, user.Active)
 	}
-	if got, want := user.groups(), slices.Sorted(slices.Values(append(groups, managed))); !slices.Equal(got, want) {
+	if got, want := user.GroupNames(), slices.Sorted(slices.Values(append(groups, managed))); !slices.Equal(got, want) {
 		t.Errorf("the account's groups: %v, want %v", got, want)
 	}
 	mark := f.mark()

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/rackerlabs/understack/go/nautobot-token/test/servers"
 )
 
 // One policy file for all Secrets of a namespace.
@@ -101,8 +103,8 @@ func TestPolicy(t *testing.T) {
 		t.Run("exclusive", func(t *testing.T) {
 			g := secret("exclusive")
 			g.provision(t).want(t, 0)
-			var made []tokenState
-			g.must(t, byToken(g.token), http.MethodPost, "tokens/", []object{{"description": "by hand"}, {"description": g.mark()}}, &made)
+			var made []servers.NautobotToken
+			g.must(t, servers.ByToken(g.token), http.MethodPost, "tokens/", []object{{"description": "by hand"}, {"description": g.mark()}}, &made)
 			for _, token := range made {
 				g.secrets["token made by hand "+token.ID] = token.Key
 			}

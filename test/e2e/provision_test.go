@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/rackerlabs/understack/go/nautobot-token/test/servers"
 )
 
 func TestFirstRunAndSecondRun(t *testing.T) {
@@ -150,8 +152,8 @@ func TestManyTokensMadeByHand(t *testing.T) {
 		for i := range n {
 			byHand = append(byHand, object{"description": fmt.Sprint("by hand ", i)})
 		}
-		var made []tokenState
-		f.must(t, byToken(f.token), http.MethodPost, "tokens/", byHand, &made)
+		var made []servers.NautobotToken
+		f.must(t, servers.ByToken(f.token), http.MethodPost, "tokens/", byHand, &made)
 		if len(made) != n {
 			t.Fatalf("%d tokens made, want %d", len(made), n)
 		}
@@ -170,7 +172,7 @@ func TestManyTokensMadeByHand(t *testing.T) {
 		f.wantAccount(t)
 		f.wantToken(t, "the old token", old, http.StatusForbidden, "Invalid token")
 
-		left := map[string]tokenState{}
+		left := map[string]servers.NautobotToken{}
 		for _, token := range f.tokens(t) {
 			left[token.ID] = token
 		}

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/rackerlabs/understack/go/nautobot-token/test/servers"
 )
 
 const provisioners = "nautobot-token-provisioners"
@@ -105,8 +107,8 @@ func (f *fixture) wantProvisioner(t *testing.T, file string) {
 	t.Helper()
 	f.wantToken(t, "the provisioner's token", f.token, http.StatusOK, "")
 	f.wantPassword(t, "the password for a moment", f.opening(t), http.StatusForbidden)
-	if user := f.user(t); user.Superuser || user.Staff || !user.Active || !slices.Equal(user.groups(), []string{provisioners}) {
-		t.Errorf("the provisioner: superuser %t, staff %t, active %t, groups %v", user.Superuser, user.Staff, user.Active, user.groups())
+	if user := f.user(t); user.Superuser || user.Staff || !user.Active || !slices.Equal(user.GroupNames(), []string{provisioners}) {
+		t.Errorf("the provisioner: superuser %t, staff %t, active %t, groups %v", user.Superuser, user.Staff, user.Active, user.GroupNames())
 	}
 	f.setup(t, file).want(t, 0).wantNoWrite(t).wantStdout(t, f.userLine("unchanged"), "token/"+f.username+" unchanged")
 	f.setup(t, file, "--dry-run", "--detailed-exitcode").want(t, 0).wantNoWrite(t)
@@ -134,7 +136,7 @@ func rotateProvisioner(t *testing.T, p *fixture, file string) {
 // tryWhatAProvisionerMayNot: f's superuser Secret holds the token of p, and f
 // has an account; byHand and group were made by a person.
 func tryWhatAProvisionerMayNot(t *testing.T, f, p, byHand *fixture, group string) {
-	by := byToken(p.token)
+	by := servers.ByToken(p.token)
 	refused := func(method, path string, body any, want int) {
 		t.Helper()
 		if status, _ := f.ask(t, by, method, path, body); status != want {
@@ -196,7 +198,7 @@ func tryWhatAProvisionerMayNot(t *testing.T, f, p, byHand *fixture, group string
 	refused(http.MethodPost, "permissions/", object{
 		"name": "mine-" + randomText(), "object_types": []string{"users.user"}, "actions": []string{"view"},
 	}, http.StatusForbidden)
-	var tokens struct{ Results []tokenState }
+	var tokens struct{ Results []servers.NautobotToken }
 	f.must(t, by, http.MethodGet, "tokens/?limit=1000", nil, &tokens)
 	if len(tokens.Results) != 1 || tokens.Results[0].Key != p.token {
 		t.Errorf("it sees %d tokens, want its own", len(tokens.Results))

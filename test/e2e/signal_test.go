@@ -36,7 +36,7 @@ func TestSignalDuringARequest(t *testing.T) {
 				child := f.start(t, "provision", f.name, "-n", f.namespace)
 				select {
 				case <-h.carriedOut:
-				case <-time.After(30 * time.Second):
+				case <-time.After(2 * time.Minute):
 					_ = child.process.Kill()
 					t.Fatalf("no POST to %s\n%s", c.path, child.end())
 				}
@@ -81,20 +81,16 @@ func TestSignalWhileWaiting(t *testing.T) {
 	child := f.start(t, "provision", f.name, "-n", f.namespace)
 	<-asked
 	<-asked // it waited once
-	begin := time.Now()
 	if err := child.process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	r := child.end().want(t, 143)
-	if took := time.Since(begin); took > 3*time.Second {
-		t.Errorf("ended %s after the signal\n%s", took, r)
-	}
+	child.end().want(t, 143) // 1, if it had waited to the end
 }
 
 // waitUntilTaken waits until a process has taken note of a signal.
 func waitUntilTaken(t *testing.T, pid int, signal syscall.Signal) {
 	t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(time.Minute)
 	for again := time.NewTicker(10 * time.Millisecond); pending(t, pid, signal); {
 		select {
 		case <-again.C:

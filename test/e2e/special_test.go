@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"testing"
+
+	"github.com/rackerlabs/understack/go/nautobot-token/test/servers"
 )
 
 // An account without a password has one only for the moment that its token
@@ -77,6 +79,6 @@ func TestTheSuperusersOwnAccount(t *testing.T) {
 			t.Errorf("the account was changed: %+v", after)
 		}
 		f.provision(t, "--adopt").want(t, 0).wantNoWrite(t)
-		f.must(t, byToken(f.token), http.MethodDelete, "tokens/"+f.ownToken(t).ID+"/", nil, nil)
+		f.must(t, servers.ByToken(f.token), http.MethodDelete, "tokens/"+f.ownToken(t).ID+"/", nil, nil)
 	})
 }

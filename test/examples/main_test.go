@@ -6,9 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 	"testing"
 
 	"github.com/rackerlabs/understack/go/nautobot-token/test/servers"
@@ -27,33 +25,16 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	code, err := runAll(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "examples:", err)
-		code = 1
-	}
-	os.Exit(code)
+	os.Exit(servers.RunTests("examples", m.Run, stopServers, buildProgram, startServers))
 }
 
-// runAll builds the program, starts all servers, and stops them after the
-// tests.
-func runAll(m *testing.M) (int, error) {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	dir, err := os.MkdirTemp("", "examples-")
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	binary = filepath.Join(dir, "nautobot-token")
-	if err := servers.BuildProgram(ctx, binary); err != nil {
-		return 0, err
-	}
-	defer stopServers()
-	if err := servers.Together(ctx, startGlobal, startSite, startNautobot); err != nil {
-		return 0, err
-	}
-	return m.Run(), nil
+func buildProgram(ctx context.Context) (err error) {
+	binary, err = servers.BuildProgram(ctx)
+	return err
+}
+
+func startServers(ctx context.Context) error {
+	return servers.Together(ctx, startGlobal, startSite, startNautobot)
 }
 
 func startGlobal(ctx context.Context) (err error) {
@@ -67,7 +48,7 @@ func startSite(ctx context.Context) (err error) {
 }
 
 func startNautobot(ctx context.Context) (err error) {
-	nautobot, err = servers.StartNautobot(ctx, "3.2.7")
+	nautobot, err = servers.StartNautobot(ctx, "3.2.7", servers.CheapPasswords)
 	return err
 }
 
@@ -94,6 +75,9 @@ func startCluster(ctx context.Context, crds ...servers.CRDs) (*servers.ControlPl
 }
 
 func stopServers() {
+	if binary != "" {
+		_ = os.RemoveAll(filepath.Dir(binary))
+	}
 	for _, cluster := range []*servers.ControlPlane{global, site} {
 		if cluster != nil {
 			cluster.Stop()

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/rackerlabs/understack/go/nautobot-token/test/servers"
 )
 
 const oldToken = "thetokenthattheplaybookmadebeforethis001"
@@ -27,8 +29,8 @@ func TestMigration(t *testing.T) {
 	openstack, workflow := services[0], services[1]
 	username := openstack.StringData["username"]
 	// The playbook never ended a token, nor set a password anew.
-	must(t, byPassword(username, openstack.StringData["password"]), http.MethodPost, "tokens/", map[string]any{"key": oldToken, "description": "ansible-created-token"}, nil)
-	must(t, admin(), http.MethodPatch, "users/"+accountOf(t, workflow.StringData["username"]).ID+"/", map[string]any{"password": "the-one-before"}, nil)
+	must(t, servers.ByPassword(username, openstack.StringData["password"]), http.MethodPost, "tokens/", map[string]any{"key": oldToken, "description": "ansible-created-token"}, nil)
+	must(t, nautobot.Admin(), http.MethodPatch, "users/"+accountOf(t, workflow.StringData["username"]).ID+"/", map[string]any{"password": "the-one-before"}, nil)
 
 	lines := func(secret corev1.Secret, user, token string) []string {
 		return []string{"user/" + secret.StringData["username"] + " " + user, "token/" + secret.Namespace + "/" + secret.Name + " " + token}
@@ -77,7 +79,7 @@ func TestMigration(t *testing.T) {
 	exclusive := r.with(t, "site", "rules[0].exclusive=true")
 	exclusive.provision(t, openstack).want(t, 0, lines(openstack, "unchanged", "updated 1 superseded token expires in 1h")...)
 	check(false) // for an hour
-	ends := slices.ContainsFunc(tokensOf(t, byToken(openstack.StringData["token"])), func(k token) bool { return k.Key == oldToken && k.Expires != nil })
+	ends := slices.ContainsFunc(tokensOf(t, servers.ByToken(openstack.StringData["token"])), func(k servers.NautobotToken) bool { return k.Key == oldToken && k.Expires != nil })
 	if !ends {
 		t.Error("the old token does not end")
 	}
@@ -106,8 +108,8 @@ func (r *release) applySuperuser(t *testing.T) {
 func playbookMakes(t *testing.T, secret corev1.Secret) {
 	t.Helper()
 	username, password := secret.StringData["username"], secret.StringData["password"]
-	must(t, admin(), http.MethodPost, "users/", map[string]any{"username": username, "password": password, "is_staff": true, "is_superuser": true}, nil)
-	must(t, byPassword(username, password), http.MethodPost, "tokens/", map[string]any{
+	must(t, nautobot.Admin(), http.MethodPost, "users/", map[string]any{"username": username, "password": password, "is_staff": true, "is_superuser": true}, nil)
+	must(t, servers.ByPassword(username, password), http.MethodPost, "tokens/", map[string]any{
 		"key": secret.StringData["token"], "description": "ansible-created-token", "write_enabled": true,
 	}, nil)
 }
@@ -117,10 +119,10 @@ func playbookMakes(t *testing.T, secret corev1.Secret) {
 func playbookHasNothingToDo(t *testing.T, secret corev1.Secret) {
 	t.Helper()
 	username := secret.StringData["username"]
-	must(t, admin(), http.MethodGet, "users/"+username, nil, nil)
-	var found struct{ Results []token }
-	must(t, byPassword(username, secret.StringData["password"]), http.MethodGet, "tokens/", nil, &found)
-	if !slices.ContainsFunc(found.Results, func(k token) bool { return k.Key == secret.StringData["token"] }) {
+	must(t, nautobot.Admin(), http.MethodGet, "users/"+username, nil, nil)
+	var found struct{ Results []servers.NautobotToken }
+	must(t, servers.ByPassword(username, secret.StringData["password"]), http.MethodGet, "tokens/", nil, &found)
+	if !slices.ContainsFunc(found.Results, func(k servers.NautobotToken) bool { return k.Key == secret.StringData["token"] }) {
 		t.Errorf("%s: the playbook would make the token again", username)
 	}
 }

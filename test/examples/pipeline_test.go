@@ -31,7 +31,7 @@ func TestPipeline(t *testing.T) {
 	unlabelled := r.secrets[0]
 
 	check(4, first, second)
-	found, err := find(t.Context(), first.StringData["username"])
+	found, err := nautobot.User(t.Context(), first.StringData["username"])
 	if err != nil || found != nil {
 		t.Errorf("after the check the account is there: %v, %v", found, err)
 	}

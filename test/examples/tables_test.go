@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/rackerlabs/understack/go/nautobot-token/test/servers"
 )
 
 // A row is one Secret that a cluster has.
@@ -110,10 +112,10 @@ func wantRows(t *testing.T, table []row, secrets []corev1.Secret) {
 // makeToken gives the admin a token, as a person would, until the test ends.
 func makeToken(t *testing.T, key string) {
 	t.Helper()
-	var made token
-	must(t, admin(), http.MethodPost, "tokens/", map[string]any{"key": key, "description": "for nautobot-token"}, &made)
+	var made servers.NautobotToken
+	must(t, nautobot.Admin(), http.MethodPost, "tokens/", map[string]any{"key": key, "description": "for nautobot-token"}, &made)
 	t.Cleanup(func() {
-		if err := ask(context.WithoutCancel(t.Context()), admin(), http.MethodDelete, "tokens/"+made.ID+"/", nil, nil); err != nil {
+		if err := nautobot.Do(context.WithoutCancel(t.Context()), nautobot.Admin(), http.MethodDelete, "tokens/"+made.ID+"/", nil, nil); err != nil {
 			t.Error(err)
 		}
 	})

@@ -18,23 +18,13 @@ cache=${NAUTOBOT_TOKEN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/nautobot-token}
 state=$cache/buildah
 export GOFLAGS='-trimpath -buildvcs=false' BUILDAH_ISOLATION=chroot
 
-# One installation of packages at a time, those of test/servers included.
-mkdir -p "$cache/packages"
-exec 8>"$cache/packages/lock"
-flock 8
 missing=()
 command -v buildah >/dev/null || missing+=(buildah)
 command -v busybox >/dev/null || missing+=(busybox-static)
 if ((${#missing[@]})); then
-	if ((EUID)); then
-		echo "build.sh: as root, run: apt-get install ${missing[*]}. Where a Docker engine runs, this does it too: docker build -t $ref $source" >&2
-		exit 1
-	fi
-	echo "apt-get install ${missing[*]}" >&2
-	apt-get update -qq
-	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null
+	echo "build.sh: as root, run: apt-get install ${missing[*]}. Where a Docker engine runs, this does it too: docker build -t $ref $source" >&2
+	exit 1
 fi
-exec 8>&-
 
 # One build at a time.
 mkdir -p "$state"

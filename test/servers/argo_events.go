@@ -7,10 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
-	"time"
 )
 
 // natsVersion is the one that the chart asks for by default.
@@ -65,7 +63,7 @@ func (c *Cluster) InstallArgoEvents(ctx context.Context) error {
 	if err := c.Apply(ctx, append([]byte(namespace), manifest...)); err != nil {
 		return err
 	}
-	return c.node.ready(ctx, time.Minute, func(ctx context.Context) error {
+	return c.node.ready(ctx, func(ctx context.Context) error {
 		answer, err := c.Get(ctx, "/apis/apps/v1/namespaces/argo-events/deployments/controller-manager")
 		if err != nil {
 			return err
@@ -81,17 +79,4 @@ func (c *Cluster) InstallArgoEvents(ctx context.Context) error {
 		}
 		return nil
 	})
-}
-
-// Helm runs the Helm command line on the cluster and returns what it printed.
-func (c *Cluster) Helm(ctx context.Context, args ...string) (string, error) {
-	path, err := helm.build(ctx)
-	if err != nil {
-		return "", err
-	}
-	command := exec.Command(path, args...)
-	home := c.path("helm")
-	command.Env = append(environWithout("HELM_"), "KUBECONFIG="+c.Kubeconfig,
-		"HELM_CACHE_HOME="+home, "HELM_CONFIG_HOME="+home, "HELM_DATA_HOME="+home)
-	return run(ctx, command)
 }

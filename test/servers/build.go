@@ -134,16 +134,18 @@ func goCommand(ctx context.Context, dir string, args ...string) (string, error) 
 	return strings.TrimSpace(out), err
 }
 
-// BuildProgram builds nautobot-token as `make build` does, but without a version.
-func BuildProgram(ctx context.Context, to string) error {
+// BuildProgram builds nautobot-token as `make build` does, but without a
+// version, in a new directory, which is the caller's to remove.
+func BuildProgram(ctx context.Context) (path string, err error) {
 	source, err := sourceDir(ctx, ".")
 	if err != nil {
-		return err
+		return "", err
 	}
-	to, err = filepath.Abs(to)
+	dir, err := os.MkdirTemp("", "nautobot-token-")
 	if err != nil {
-		return err
+		return "", err
 	}
-	_, err = goCommand(ctx, source, "build", "-trimpath", "-buildvcs=false", "-o", to, ".")
-	return err
+	path = filepath.Join(dir, "nautobot-token")
+	_, err = goCommand(ctx, source, "build", "-trimpath", "-buildvcs=false", "-o", path, ".")
+	return path, err
 }

@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 )
 
 // The addresses of a cluster. They are those of its own network only, so that
@@ -52,7 +51,7 @@ func StartCluster(ctx context.Context) (*Cluster, error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New("a node of Kubernetes needs root")
 	}
-	if err := installPackages(ctx, "a node of Kubernetes", nodePackages); err != nil {
+	if err := needPackages(ctx, "a node of Kubernetes", nodePackages); err != nil {
 		return nil, err
 	}
 	built, err := buildAll(ctx, clusterPrograms...)
@@ -101,7 +100,7 @@ func (c *Cluster) start(ctx context.Context, built map[string]string) error {
 	if _, err := io.WriteString(c.stdin, "go\n"); err != nil {
 		return err
 	}
-	return c.node.ready(ctx, 2*time.Minute, func(ctx context.Context) error {
+	return c.node.ready(ctx, func(ctx context.Context) error {
 		if err := c.nodeReady(ctx); err != nil {
 			return err
 		}

@@ -119,7 +119,7 @@ func (c *ControlPlane) installCRD(ctx context.Context, file string) error {
 // untilServed waits for a kind of object, which the API server learns of a
 // moment after its definition is made.
 func (c *ControlPlane) untilServed(ctx context.Context, apiVersion, kind string) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	for {
 		_, err := c.resourcePath(ctx, apiVersion, kind, "")

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -17,7 +16,7 @@ import (
 
 var (
 	externalSecrets = program{
-		name: "external-secrets", dir: "test/tools/external-secrets",
+		name: "external-secrets", dir: "test/external-secrets",
 		pkg: "github.com/external-secrets/external-secrets", module: "github.com/external-secrets/external-secrets",
 	}
 	// No refresh succeeds without, even where nothing is generated.
@@ -73,7 +72,7 @@ func StartExternalSecrets(ctx context.Context, kubeconfig string, env ...string)
 		if err != nil {
 			return nil, err
 		}
-		err = controller.ready(ctx, time.Minute, func(ctx context.Context) error {
+		err = controller.ready(ctx, func(ctx context.Context) error {
 			_, err := send(ctx, http.DefaultClient, http.MethodGet, "http://"+live+"/healthz", "", nil)
 			return err
 		})

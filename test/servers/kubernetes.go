@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
-	"time"
 
 	"sigs.k8s.io/yaml"
 )
@@ -106,7 +105,7 @@ func (c *ControlPlane) startProcess(ctx context.Context, url string, client *htt
 		return err
 	}
 	c.processes = append(c.processes, server)
-	return server.ready(ctx, time.Minute, func(ctx context.Context) error {
+	return server.ready(ctx, func(ctx context.Context) error {
 		_, err := send(ctx, client, http.MethodGet, url, "", nil)
 		return err
 	})
@@ -178,4 +177,17 @@ func (c *ControlPlane) writeKubeconfig(path, url, namespace string, user map[str
 // path is the path of a file in the run directory.
 func (c *ControlPlane) path(name string) string {
 	return filepath.Join(c.dir, name)
+}
+
+// Helm runs the Helm command line on the cluster and returns what it printed.
+func (c *ControlPlane) Helm(ctx context.Context, args ...string) (string, error) {
+	path, err := helm.build(ctx)
+	if err != nil {
+		return "", err
+	}
+	command := exec.Command(path, args...)
+	home := c.path("helm")
+	command.Env = append(environWithout("HELM_"), "KUBECONFIG="+c.Kubeconfig,
+		"HELM_CACHE_HOME="+home, "HELM_CONFIG_HOME="+home, "HELM_DATA_HOME="+home)
+	return run(ctx, command)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -12,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 )
 
 // Nautobot is a running Nautobot with a database of its own, which holds
@@ -30,18 +28,27 @@ type Nautobot struct {
 	processes []*process
 }
 
-// StartNautobot starts a Nautobot of a version such as 3.2.7 and returns when
-// its REST API answers. The first time it installs that version and migrates
+// CheapPasswords are settings of a Nautobot that hashes a password once where
+// it takes a million times by default: half a second of every request with one.
+const CheapPasswords = `
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
+class Cheap(PBKDF2PasswordHasher):
+    iterations = 1
+PASSWORD_HASHERS = ["nautobot_config.Cheap"]
+`
+
+// StartNautobot starts a Nautobot of a version such as 3.2.7, with its default
+// settings and those given, and returns when its REST API answers. The first time it installs that version and migrates
 // a database, which takes several minutes. The servers run until Stop; ctx is
 // for starting them only.
-func StartNautobot(ctx context.Context, version string) (*Nautobot, error) {
+func StartNautobot(ctx context.Context, version string, settings ...string) (*Nautobot, error) {
 	template, err := prepareNautobot(ctx, version)
 	if err != nil {
 		return nil, fmt.Errorf("prepare Nautobot %s: %w", version, err)
 	}
 	return startInRunDir(ctx, "nautobot-"+version, func(ctx context.Context, dir string) (*Nautobot, error) {
 		restore := func(db *postgres) error { return db.restore(ctx, template.database) }
-		n, err := startBackends(ctx, dir, version, template.program, restore)
+		n, err := startBackends(ctx, dir, version, template.program, restore, settings...)
 		if err != nil {
 			return nil, err
 		}
@@ -55,8 +62,13 @@ func StartNautobot(ctx context.Context, version string) (*Nautobot, error) {
 }
 
 // startBackends starts what Nautobot needs, on data that fill puts into the
-// database's empty directory.
-func startBackends(ctx context.Context, dir, version, program string, fill func(*postgres) error) (*Nautobot, error) {
+// database's empty directory. Settings are Python.
+func startBackends(ctx context.Context, dir, version, program string, fill func(*postgres) error, settings ...string) (*Nautobot, error) {
+	config := filepath.Join(dir, "nautobot_config.py")
+	text := "from nautobot.core.settings import *\n" + strings.Join(settings, "\n")
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		return nil, err
+	}
 	ports, err := freePorts(3)
 	if err != nil {
 		return nil, err
@@ -86,7 +98,6 @@ func startBackends(ctx context.Context, dir, version, program string, fill func(
 		program:   program,
 		processes: []*process{db.process, redis},
 	}
-	config := filepath.Join(dir, "nautobot_config.py")
 	n.env = append(environWithout("NAUTOBOT_"),
 		"NAUTOBOT_ROOT="+dir,
 		"NAUTOBOT_CONFIG="+config,
@@ -99,10 +110,6 @@ func startBackends(ctx context.Context, dir, version, program string, fill func(
 		"NAUTOBOT_REDIS_PORT="+strconv.Itoa(redisPort),
 		"NAUTOBOT_INSTALLATION_METRICS_ENABLED=false",
 	)
-	if err := os.WriteFile(config, []byte("from nautobot.core.settings import *\n"), 0o600); err != nil {
-		stopAll(n.processes)
-		return nil, err
-	}
 	return n, nil
 }
 
@@ -130,26 +137,12 @@ no-orphans = true
 		return err
 	}
 	n.processes = append(n.processes, web)
-	return web.ready(ctx, 2*time.Minute, n.probe)
+	return web.ready(ctx, n.probe)
 }
 
 // probe asks for something that needs the database and the superuser's token.
 func (n *Nautobot) probe(ctx context.Context) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, n.URL+"/api/users/users/?limit=1", nil)
-	if err != nil {
-		return err
-	}
-	request.Header.Set("Authorization", "Token "+n.Token)
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("GET %s: %s: %.300s", request.URL, response.Status, body)
-	}
-	return err
+	return n.Do(ctx, n.Admin(), http.MethodGet, "users/?limit=1", nil, nil)
 }
 
 // Python runs code inside this Nautobot, as its management shell does, and

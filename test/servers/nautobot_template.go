@@ -34,7 +34,7 @@ func prepareNautobot(ctx context.Context, version string) (*nautobotTemplate, er
 	if !regexp.MustCompile(`^[0-9]+(\.[0-9a-z]+)+$`).MatchString(version) {
 		return nil, fmt.Errorf("not a version: %q", version)
 	}
-	if err := installPackages(ctx, "Nautobot", nautobotPackages); err != nil {
+	if err := needPackages(ctx, "Nautobot", nautobotPackages); err != nil {
 		return nil, err
 	}
 	cache, unlock, err := lockedCache(ctx, "nautobot-"+version)

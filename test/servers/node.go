@@ -54,7 +54,7 @@ func (c *Cluster) startNode(ctx context.Context, built map[string]string) error 
 		return err
 	}
 	c.namespace = namespace{command.Process.Pid}
-	return c.node.ready(ctx, 10*time.Second, func(context.Context) error {
+	return c.node.ready(ctx, func(context.Context) error {
 		if log := logTail(c.node.log); !strings.Contains(log, "prepared") {
 			return errors.New("it has not prepared its namespaces")
 		}
@@ -127,7 +127,7 @@ func (c *Cluster) nodeReady(ctx context.Context) error {
 func removeCgroups(name string) {
 	trees, _ := filepath.Glob("/sys/fs/cgroup/*/" + name)
 	for _, tree := range append(trees, "/sys/fs/cgroup/"+name) {
-		for deadline := time.Now().Add(5 * time.Second); exists(tree) && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		for deadline := time.Now().Add(stopGrace); exists(tree) && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 			var groups []string
 			_ = filepath.WalkDir(tree, func(path string, entry fs.DirEntry, err error) error {
 				if err == nil && entry.IsDir() {

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
-	"time"
 )
 
 // The Python package holds the program as its makers released it. No other
@@ -99,7 +98,7 @@ func (b *OpenBao) start(ctx context.Context, program string) error {
 	if b.process, err = startProcess(b.dir, "openbao", syscall.SIGTERM, command); err != nil {
 		return err
 	}
-	err = b.process.ready(ctx, time.Minute, func(ctx context.Context) error {
+	err = b.process.ready(ctx, func(ctx context.Context) error {
 		return b.ask(ctx, http.MethodGet, "sys/init", nil, nil)
 	})
 	if err != nil {
@@ -129,7 +128,7 @@ func (b *OpenBao) initialize(ctx context.Context) error {
 		return err
 	}
 	// The engine refuses to work for a moment after it was mounted.
-	return b.process.ready(ctx, 10*time.Second, func(ctx context.Context) error {
+	return b.process.ready(ctx, func(ctx context.Context) error {
 		return b.ask(ctx, http.MethodGet, "secret/config", nil, nil)
 	})
 }

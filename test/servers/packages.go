@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -46,33 +47,58 @@ func nodePackages(context.Context) []string {
 	return missing
 }
 
-// installPackages installs the Debian packages that the function missing names.
-// Only root can do that; others are told what to install.
-func installPackages(ctx context.Context, purpose string, missing func(context.Context) []string) error {
+// imagePackages are the Debian packages that test/image/build.sh needs and the
+// machine lacks.
+func imagePackages(context.Context) []string {
+	var missing []string
+	for program, pkg := range map[string]string{"buildah": "buildah", "busybox": "busybox-static"} {
+		if _, err := exec.LookPath(program); err != nil {
+			missing = append(missing, pkg)
+		}
+	}
+	return missing
+}
+
+const aptGetInstall = "apt-get install --yes --no-install-recommends "
+
+// needPackages is an error that says what to install, if something is missing.
+// Only Prepare installs it: a test does not change the machine that it runs on.
+func needPackages(ctx context.Context, purpose string, missing func(context.Context) []string) error {
+	packages := missing(ctx)
+	if err := ctx.Err(); err != nil { // what could not be looked for is not missing
+		return err
+	}
+	if len(packages) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s needs programs that are not installed; run `make servers` as root, or: %s%s",
+		purpose, aptGetInstall, strings.Join(packages, " "))
+}
+
+// installPackages installs all Debian packages that the machine lacks, if root
+// asks for it: nobody else can, and whatever needs a package says so itself.
+func installPackages(ctx context.Context) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
 	// One program at a time, and those that waited find everything there.
 	_, unlock, err := lockedCache(ctx, "packages")
 	if err != nil {
 		return err
 	}
 	defer unlock()
-
-	packages := missing(ctx)
+	packages := slices.Concat(nautobotPackages(ctx), nodePackages(ctx), imagePackages(ctx))
 	if len(packages) == 0 {
 		return nil
 	}
-	install := "apt-get install " + strings.Join(packages, " ")
-	if os.Geteuid() != 0 {
-		return fmt.Errorf("%s needs programs that are not installed; as root, run: %s", purpose, install)
-	}
+	install := aptGetInstall + strings.Join(packages, " ")
 	progress("%s", install)
-	for _, args := range [][]string{
-		{"update", "-qq"},
-		append([]string{"install", "-qq", "-y", "--no-install-recommends"}, packages...),
-	} {
-		command := exec.Command("apt-get", args...)
+	for _, line := range []string{"apt-get update -qq", install + " -qq"} {
+		words := strings.Fields(line)
+		command := exec.Command(words[0], words[1:]...)
 		command.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
 		if _, err := run(ctx, command); err != nil {
-			return fmt.Errorf("%w\n%s needs these programs; install them yourself: %s", err, purpose, install)
+			return fmt.Errorf("%w\ninstall these programs yourself: %s", err, install)
 		}
 	}
 	return nil

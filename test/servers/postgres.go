@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
-	"time"
 )
 
 // postgres is a PostgreSQL whose data are thrown away with its directory. It
@@ -114,7 +113,7 @@ func (db *postgres) start(ctx context.Context, logDir string) error {
 			"--host=127.0.0.1", "--port="+strconv.Itoa(db.port), "--quiet"))
 		return err
 	}
-	if err := db.process.ready(ctx, time.Minute, isReady); err != nil {
+	if err := db.process.ready(ctx, isReady); err != nil {
 		db.process.stop()
 		return err
 	}
@@ -144,7 +143,7 @@ func startRedis(ctx context.Context, dir string, port int) (*process, error) {
 		}
 		return err
 	}
-	if err := redis.ready(ctx, 10*time.Second, listens); err != nil {
+	if err := redis.ready(ctx, listens); err != nil {
 		redis.stop()
 		return nil, err
 	}

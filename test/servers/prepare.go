@@ -9,8 +9,12 @@ import (
 var NautobotVersions = []string{"3.2.7", "2.4.44"}
 
 // Prepare does all that takes long the first time a server is started: it
-// builds and installs what the cache directory does not have.
+// installs Debian packages, and builds and installs what the cache directory
+// does not have.
 func Prepare(ctx context.Context) error {
+	if err := installPackages(ctx); err != nil {
+		return err
+	}
 	steps := []func(context.Context) error{
 		func(ctx context.Context) error {
 			_, err := buildAll(ctx, append(slices.Clone(clusterPrograms), argoEvents, natsServer, helm, externalSecrets)...)
@@ -19,9 +23,6 @@ func Prepare(ctx context.Context) error {
 		func(ctx context.Context) error {
 			_, err := installOpenBao(ctx)
 			return err
-		},
-		func(ctx context.Context) error {
-			return installPackages(ctx, "a node of Kubernetes", nodePackages)
 		},
 	}
 	for _, version := range NautobotVersions {

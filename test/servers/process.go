@@ -20,8 +20,12 @@ import (
 // and using it, somebody else took it.
 var errPortTaken = errors.New("port taken")
 
-// stopGrace is how long a server may take to end before it is killed.
-const stopGrace = 10 * time.Second
+// On a busy machine servers take long to start and to end. These are for those
+// that hang.
+const (
+	startLimit = 5 * time.Minute
+	stopGrace  = 30 * time.Second // then it is killed
+)
 
 // process is a server that was started and has not been stopped yet.
 type process struct {
@@ -29,7 +33,13 @@ type process struct {
 	log     string         // path of its output
 	signal  syscall.Signal // what asks it to end
 	command *exec.Cmd
-	ended   <-chan error // closed when it is gone
+	*child
+}
+
+// child is a command that was started.
+type child struct {
+	ended  chan struct{} // closed when it is gone
+	result error         // of Wait, once it is gone
 }
 
 // startProcess starts a server, with its output in logDir/name.log. Signal is
@@ -42,23 +52,23 @@ func startProcess(logDir, name string, signal syscall.Signal, command *exec.Cmd)
 	}
 	defer log.Close()
 	command.Stdout, command.Stderr = log, log
-	if p.ended, err = launch(command); err != nil {
+	if p.child, err = launch(command); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	return p, nil
 }
 
 // launch starts a command as the leader of a process group, and binds its life
-// to that of this program. When it ends, what is left of its group is killed;
-// then ended gets its result and is closed.
-func launch(command *exec.Cmd) (ended <-chan error, err error) {
+// to that of this program. When it ends, what is left of its group is killed
+// before it counts as gone.
+func launch(command *exec.Cmd) (*child, error) {
 	if command.SysProcAttr == nil {
 		command.SysProcAttr = &syscall.SysProcAttr{}
 	}
 	command.SysProcAttr.Setpgid = true
 	killWithParent(command.SysProcAttr)
 
-	started, result := make(chan error), make(chan error, 1)
+	started, c := make(chan error), &child{ended: make(chan struct{})}
 	go func() {
 		// The parent, to the kernel, is the thread that started the command:
 		// keep it to the end.
@@ -69,20 +79,19 @@ func launch(command *exec.Cmd) (ended <-chan error, err error) {
 		if err != nil {
 			return
 		}
-		err = command.Wait()
+		c.result = command.Wait()
 		// The number of the ended leader names the group still. No other can
 		// have it: numbers are used again only after all others.
 		_ = syscall.Kill(-command.Process.Pid, syscall.SIGKILL)
-		result <- err
-		close(result)
+		close(c.ended)
 	}()
-	return result, <-started
+	return c, <-started
 }
 
-// running reports whether p has not ended yet.
-func (p *process) running() bool {
+// running reports whether it has not ended yet.
+func (c *child) running() bool {
 	select {
-	case <-p.ended:
+	case <-c.ended:
 		return false
 	default:
 		return true
@@ -108,9 +117,9 @@ func stopAll(processes []*process) {
 	}
 }
 
-// ready waits until probe succeeds, as long as p runs and for timeout at most.
-func (p *process) ready(ctx context.Context, timeout time.Duration, probe func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+// ready waits until probe succeeds, as long as p runs.
+func (p *process) ready(ctx context.Context, probe func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	for {
 		err := probe(ctx)
@@ -124,7 +133,7 @@ func (p *process) ready(ctx context.Context, timeout time.Duration, probe func(c
 		case <-p.ended:
 		case <-time.After(50 * time.Millisecond):
 		case <-ctx.Done():
-			return p.failure(fmt.Sprintf("was not ready after %s (%v)", timeout, err))
+			return p.failure(fmt.Sprintf("did not become ready (%v)", err))
 		}
 	}
 }
@@ -172,16 +181,16 @@ func runBound(ctx context.Context, command *exec.Cmd) error {
 		return err
 	}
 	command.WaitDelay = time.Second // for children that hold its output open
-	ended, err := launch(command)
+	c, err := launch(command)
 	if err != nil {
 		return err
 	}
 	select {
-	case err := <-ended:
-		return err
+	case <-c.ended:
+		return c.result
 	case <-ctx.Done():
 		_ = command.Process.Kill()
-		<-ended
+		<-c.ended
 		return ctx.Err()
 	}
 }

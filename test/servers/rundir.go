@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
+	"os/signal"
+	"strconv"
 	"sync"
+	"syscall"
 )
 
 // startInRunDir calls start with a new temporary directory, and once more if a
@@ -34,18 +38,25 @@ func startInRunDir[Server any](ctx context.Context, name string, start func(ctx 
 	}
 }
 
-// freePorts chooses n different loopback ports that nobody listens on.
+// freePorts chooses n different loopback ports that nobody listens on. They are
+// none of those that the kernel gives to connections: between choosing a port
+// and using it, or while a server is interrupted, one of them could get it.
 func freePorts(n int) ([]int, error) {
+	const first, last = 15000, 30000 // Linux gives away 32768 to 60999
 	var ports []int
-	for range n {
-		listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	for range 100 {
+		if len(ports) == n {
+			return ports, nil
+		}
+		port := first + rand.IntN(last-first)
+		listener, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 		if err != nil {
-			return nil, fmt.Errorf("choose a port: %w", err)
+			continue
 		}
 		defer listener.Close() // after all are chosen, so that they differ
-		ports = append(ports, listener.Addr().(*net.TCPAddr).Port)
+		ports = append(ports, port)
 	}
-	return ports, nil
+	return nil, fmt.Errorf("no %d free ports of loopback from %d to %d", n, first, last)
 }
 
 // Together starts several servers side by side, and returns when all are up.
@@ -64,4 +75,20 @@ func Together(ctx context.Context, starts ...func(context.Context) error) error 
 	}
 	wg.Wait()
 	return context.Cause(ctx)
+}
+
+// RunTests makes one step after the other, such as starting servers Together,
+// then runs the tests of a package and stops the servers, and returns the exit
+// code. A signal ends the steps.
+func RunTests(name string, run func() int, stop func(), steps ...func(context.Context) error) int {
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	defer stop()
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+			return 1
+		}
+	}
+	return run()
 }

@@ -1,33 +1,34 @@
-{{/* What the schema cannot say, or not so that it helps. */}}
+{{/* What the schema cannot say, or not so that it helps. What the program refuses is refused here already. */}}
 {{- define "nautobot-token.check" -}}
 {{- include "nautobot-token.checkNautobot" . -}}
 {{- include "nautobot-token.checkRules" . -}}
 {{- include "nautobot-token.checkTexts" . -}}
-{{- if and (not .Values.eventBus.create) (not .Values.eventBus.name) -}}
-{{- fail (printf "eventBus.name is missing: with eventBus.create=false it says which EventBus of namespace %s to use (Argo's own default is called default)" .Release.Namespace) -}}
+{{- include "nautobot-token.checkJob" . -}}
+{{- include "nautobot-token.checkEventBus" . -}}
+{{- include "nautobot-token.checkServiceAccounts" . -}}
 {{- end -}}
-{{- range $part, $account := .Values.serviceAccounts -}}
-{{- if and (not $account.create) (not $account.name) -}}
-{{- fail (printf "serviceAccounts.%s.name is missing: with serviceAccounts.%s.create=false it says which ServiceAccount of namespace %s to use" $part $part $.Release.Namespace) -}}
-{{- end -}}
-{{- end -}}
+
+{{/* The part of a URL before its path, and names of hosts: a host or an IPv6 address in brackets, and a port. */}}
+{{- define "nautobot-token.hostPattern" -}}
+(\[[0-9A-Fa-f:.]+\]|[^][/?#@:,<>"^|{}\\%\x60\x00-\x20\x7f]+)(:[0-9]+)?
 {{- end -}}
 
 {{- define "nautobot-token.checkNautobot" -}}
+{{- $host := include "nautobot-token.hostPattern" . -}}
 {{- with .Values.nautobot -}}
 {{- if not .url -}}
 {{- fail "nautobot.url is missing: give the URL of Nautobot, such as --set nautobot.url=https://nautobot.example.com" -}}
 {{- end -}}
-{{- if not (regexMatch `^https?://[^/?#@\s]+(/[^?#\s]*)?$` .url) -}}
+{{- if not (regexMatch (printf `^(?i:https?)://%s(/([^?#%%\x00-\x1f\x7f]|%%[0-9A-Fa-f]{2})*)?$` $host) .url) -}}
 {{- fail "nautobot.url: want https://HOST[:PORT][/PATH], without user, query or fragment" -}}
 {{- end -}}
-{{- $host := regexReplaceAll `:[0-9]*$` (urlParse .url).host "" | lower -}}
-{{- if and (hasPrefix "http:" .url) (not .insecureHTTP) (not (has $host (list "localhost" "127.0.0.1" "[::1]"))) -}}
+{{- $plain := hasPrefix "http:" (lower .url) -}}
+{{- if and $plain (not .insecureHTTP) (not (regexMatch `^(?i:http://)((?i:localhost)|127\.[0-9.]+|\[::1\])(:[0-9]+)?(/|$)` .url)) -}}
 {{- fail (printf "nautobot.url: %s shows passwords and tokens on the way: use https, or set nautobot.insecureHTTP=true for a Service inside the cluster" .url) -}}
 {{- end -}}
-{{- range .hostnames -}}
-{{- if not (regexMatch `^[A-Za-z0-9.:\[\]-]+$` .) -}}
-{{- fail (printf "nautobot.hostnames: %q: want a host name or HOST:PORT, without https:// and path" .) -}}
+{{- range $i, $name := .hostnames -}}
+{{- if not (regexMatch (printf `^%s$` $host) $name) -}}
+{{- fail (printf "nautobot.hostnames[%d]: %q: want HOST or HOST:PORT, without https:// and path" $i $name) -}}
 {{- end -}}
 {{- end -}}
 {{- if and .caBundle.configMap .caBundle.secret -}}
@@ -37,6 +38,8 @@
 {{- end -}}
 
 {{- define "nautobot-token.checkRules" -}}
+{{- $glob := `[A-Za-z0-9@.+_*?-]+` -}}
+{{- $group := `^\S(.{0,148}\S)?$` -}}
 {{- if not .Values.rules -}}
 {{- fail "rules is empty, so nothing would be watched and every Secret refused: give at least one rule, such as --set-json 'rules=[{\"namespace\":\"openstack\",\"usernames\":[\"*-openstack\"]}]'" -}}
 {{- end -}}
@@ -50,36 +53,50 @@
 {{- if and (hasKey . "secrets") (not .secrets) -}}
 {{- fail (printf "rules[%d].secrets is an empty list, so the rule is for no Secret: name some, or leave it out for all" $i) -}}
 {{- end -}}
-{{- range .secrets -}}
-{{- if not (regexMatch `^[a-z0-9.*?\[\]^-]+$` .) -}}
-{{- fail (printf "rules[%d].secrets: %q: want names of Secrets, or globs with * ? and [ ]" $i .) -}}
+{{- range $key := list "secrets" "usernames" -}}
+{{- range index $rule $key -}}
+{{- if not (regexMatch (printf `^%s$` $glob) .) -}}
+{{- fail (printf "rules[%d].%s: %q is not a glob: want letters, digits, @ . + - _, and * and ? in their usual meaning" $i $key .) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- range .adoptFrom -}}
+{{- if not (regexMatch (printf `^%s(/%s){1,2}$` $glob $glob) .) -}}
+{{- fail (printf "rules[%d].adoptFrom: %q is not an owner: want NAMESPACE/NAME or CLUSTER/NAMESPACE/NAME, as in the last name of the account" $i .) -}}
 {{- end -}}
 {{- end -}}
 {{- range .groups -}}
-{{- if not (regexMatch `^\S(.{0,148}\S)?$` .) -}}
-{{- fail (printf "rules[%d].groups: %q: want names of groups in Nautobot, with 1 to 150 characters and no white space around them" $i .) -}}
+{{- if not (regexMatch $group .) -}}
+{{- fail (printf "rules[%d].groups: %q is not a valid group name: want 1 to 150 characters, without white space around them" $i .) -}}
 {{- end -}}
 {{- end -}}
+{{- end -}}
+{{- if not (regexMatch $group .Values.managedGroup) -}}
+{{- fail (printf "managedGroup: %q is not a valid group name: want 1 to 150 characters, without white space around them" .Values.managedGroup) -}}
+{{- end -}}
+{{- if hasSuffix "-provisioners" .Values.managedGroup -}}
+{{- fail (printf "managedGroup: %q ends in -provisioners, as the groups of the provisioners do: choose another name" .Values.managedGroup) -}}
 {{- end -}}
 {{- end -}}
 
 {{/* Texts that would be refused only by the API server, by Argo Events or by the Job. */}}
 {{- define "nautobot-token.checkTexts" -}}
-{{- $name := list `^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?$` "want a name of lower-case letters, digits, - and ." -}}
-{{- $label := list `^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$` "want a name of at most 63 lower-case letters, digits and -" -}}
+{{- $label := `[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?` -}}
+{{- $subdomain := `[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*` -}}
+{{- $name := list (printf `^(%s)?$` $subdomain) "want a name of lower-case letters, digits, - and ." -}}
+{{- $short := list (printf `^(%s)?$` $label) "want a name of at most 63 lower-case letters, digits and -" -}}
 {{- $key := list `^[A-Za-z0-9._-]*$` "want a key of letters, digits, - _ and ." -}}
-{{- $duration := list `^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$` "want a duration such as 90s, 30m or 1h30m; the largest unit is h" -}}
+{{- $duration := list `^(0|([0-9]{1,6}(\.[0-9]{1,9})?(ns|us|ms|s|m|h))+)$` "want a duration such as 90s, 30m or 1h; a day is 24h" -}}
 {{- $texts := dict
       "nautobot.caBundle.configMap" $name
       "nautobot.caBundle.secret" $name
       "nautobot.caBundle.key" $key
-      "superuserSecret.namespace" $label
-      "superuserSecret.name" (list `^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$` "want the name of the Secret with the superuser token")
+      "superuserSecret.namespace" $short
+      "superuserSecret.name" (list (printf `^%s$` $subdomain) "want the name of the Secret with the superuser token")
       "superuserSecret.key" $key
       "cluster" $name
-      "managedGroup" (list `^\S(.{0,148}\S)?$` "want a name of 1 to 150 characters with no white space around it")
       "rotationGrace" $duration
-      "timeout" (list `^([0-9]+(\.[0-9]+)?(ms|s|m|h))*[1-9][0-9]*(\.[0-9]+)?(ms|s|m|h)$` "want a duration of more than 0, such as 90s, 2m or 1m30s")
+      "timeout" $duration
       "image.repository" (list `^[a-z0-9][a-z0-9.:/_-]*$` "want REGISTRY/PATH, without a tag")
       "image.tag" (list `^([A-Za-z0-9_][A-Za-z0-9._-]{0,127})?$` "want a tag without colon, or nothing for the chart's appVersion")
       "image.digest" (list `^(sha256:[0-9a-f]{64})?$` "want sha256: and 64 hexadecimal digits")
@@ -96,19 +113,84 @@
       "serviceAccounts.watcher.name" $name
       "serviceAccounts.sensor.name" $name
       "serviceAccounts.job.name" $name
-      "nameOverride" $label
-      "fullnameOverride" $label
+      "serviceAccounts.eventBus.name" $name
+      "test.secret" (list (printf `^(%s/%s)?$` $label $subdomain) "want NAMESPACE/NAME of a labelled Secret, or nothing")
+      "nameOverride" $short
+      "fullnameOverride" $short
 -}}
 {{- range $path, $want := $texts -}}
 {{- $value := $.Values -}}
 {{- range splitList "." $path }}{{ $value = get ($value | default dict) . }}{{ end -}}
-{{- if not (regexMatch (index $want 0) (toString ($value | default ""))) -}}
+{{- $text := toString ($value | default "") -}}
+{{- if or (not (regexMatch (index $want 0) $text)) (gt (len $text) 253) -}}
 {{- fail (printf "%s: %q: %s" $path $value (index $want 1)) -}}
 {{- end -}}
 {{- end -}}
 {{- range .Values.imagePullSecrets -}}
-{{- if not (regexMatch (printf "%s" (index $name 0)) .name) -}}
+{{- if not (regexMatch (printf `^%s$` $subdomain) .name) -}}
 {{- fail (printf "imagePullSecrets: %q: %s" .name (index $name 1)) -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "nautobot-token.checkJob" -}}
+{{- $timeout := include "nautobot-token.seconds" .Values.timeout | int -}}
+{{- if eq $timeout 0 -}}
+{{- fail (printf "timeout: %q: want a duration of more than 0, such as 90s, 2m or 1m30s" .Values.timeout) -}}
+{{- end -}}
+{{- with .Values.job.podDeadlineSeconds -}}
+{{- if le (int .) $timeout -}}
+{{- fail (printf "job.podDeadlineSeconds: %d: want more than timeout (%s), or 0 for timeout and five minutes" (int .) $.Values.timeout) -}}
+{{- end -}}
+{{- end -}}
+{{- $names := list "policy" "ca" -}}
+{{- range .Values.job.extraVolumes -}}
+{{- if has .name $names -}}
+{{- fail (printf "job.extraVolumes: %q: there is a volume of that name already" .name) -}}
+{{- end -}}
+{{- $names = append $names .name -}}
+{{- end -}}
+{{- $paths := list "/etc/nautobot-token/policy" "/etc/nautobot-token/ca" -}}
+{{- range .Values.job.extraVolumeMounts -}}
+{{- if has .mountPath $paths -}}
+{{- fail (printf "job.extraVolumeMounts: %q: something is mounted there already" .mountPath) -}}
+{{- end -}}
+{{- if not (has .name $names) -}}
+{{- fail (printf "job.extraVolumeMounts: %q: there is no volume of that name in job.extraVolumes" .name) -}}
+{{- end -}}
+{{- $paths = append $paths .mountPath -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "nautobot-token.checkEventBus" -}}
+{{- with .Values.eventBus -}}
+{{- if and (not .create) (not .name) -}}
+{{- fail (printf "eventBus.name is missing: with eventBus.create=false it says which EventBus of namespace %s to use (Argo's own default is called default)" $.Release.Namespace) -}}
+{{- end -}}
+{{- if and .create (eq (int .replicas) 1) (not .persistence.enabled) -}}
+{{- fail "eventBus.replicas: 1 without eventBus.persistence.enabled: whenever its only Pod is replaced the bus is empty, and nothing works until the Pods of the Sensor and of the EventSource are replaced too: set eventBus.persistence.enabled=true, or eventBus.replicas=3" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "nautobot-token.checkServiceAccounts" -}}
+{{- $names := dict -}}
+{{- range $part, $account := .Values.serviceAccounts -}}
+{{- if and (not $account.create) (not $account.name) -}}
+{{- fail (printf "serviceAccounts.%s.name is missing: with serviceAccounts.%s.create=false it says which ServiceAccount of namespace %s to use" $part $part $.Release.Namespace) -}}
+{{- end -}}
+{{- $name := include "nautobot-token.serviceAccountName" (list $ $part) -}}
+{{- if and $account.create (hasKey $names $name) -}}
+{{- fail (printf "serviceAccounts: %s and %s are both called %q: each needs rights of its own" (get $names $name) $part $name) -}}
+{{- end -}}
+{{- $_ := set $names $name $part -}}
+{{- end -}}
+{{- end -}}
+
+{{/* An EventSource or a Sensor that its Pod could not start with: (list KIND TEXT). Argo Events hands it over as base64 in one variable, and Linux allows 128 KiB for that. */}}
+{{- define "nautobot-token.checkSize" -}}
+{{- $size := index . 1 | fromYaml | toJson | b64enc | len -}}
+{{- if gt $size 130000 -}}
+{{- fail (printf "rules name more namespaces than one %s can hold (%d of 130000 bytes): move some of the rules to another release of the chart" (index . 0) $size) -}}
 {{- end -}}
 {{- end -}}

@@ -2,67 +2,85 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* The release's name, with the chart's in it. */}}
+{{/* A name of at most so many characters: (list NAME MOST). A longer one ends in a hash, so that two never become one. */}}
+{{- define "nautobot-token.cut" -}}
+{{- $name := index . 0 -}}
+{{- $most := int (index . 1) -}}
+{{- if le (len $name) $most -}}
+{{- $name -}}
+{{- else -}}
+{{- printf "%s-%s" (regexReplaceAll "-+$" (trunc (int (sub $most 9)) $name) "") (sha256sum $name | trunc 8) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The release's name, with the chart's in it. A Service of the bus cannot have a dot in its name, a release can. */}}
 {{- define "nautobot-token.fullname" -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
-{{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
-{{- default $full .Values.fullnameOverride | trunc 63 | trimSuffix "-" -}}
+{{- $release := replace "." "-" .Release.Name -}}
+{{- $full := ternary $release (printf "%s-%s" $release $name) (contains $name $release) -}}
+{{- include "nautobot-token.cut" (list (default $full .Values.fullnameOverride) 63) -}}
 {{- end -}}
 
 {{/* The name of a part: (list . SUFFIX). It has 63 characters at most, and keeps its suffix. */}}
 {{- define "nautobot-token.part" -}}
 {{- $suffix := index . 1 -}}
-{{- printf "%s-%s" (include "nautobot-token.fullname" (index . 0) | trunc (int (sub 62 (len $suffix))) | trimSuffix "-") $suffix -}}
+{{- printf "%s-%s" (include "nautobot-token.cut" (list (include "nautobot-token.fullname" (index . 0)) (sub 62 (len $suffix)))) $suffix -}}
+{{- end -}}
+
+{{/* The name of a Role: (list . SUFFIX NAMESPACE). In another namespace there may be those of other releases, so it names the release's namespace too. */}}
+{{- define "nautobot-token.roleName" -}}
+{{- $root := index . 0 -}}
+{{- if eq (index . 2) $root.Release.Namespace -}}
+{{- include "nautobot-token.part" (list $root (index . 1)) -}}
+{{- else -}}
+{{- printf "%s.%s.%s" $root.Release.Namespace (include "nautobot-token.fullname" $root) (index . 1) -}}
+{{- end -}}
 {{- end -}}
 
 {{/* Jobs are called this and 5 more characters; a Job's name is a label too, so 63 in all. */}}
 {{- define "nautobot-token.generateName" -}}
-{{- printf "%s-" (include "nautobot-token.fullname" . | trunc 57 | trimSuffix "-") -}}
+{{- printf "%s-" (include "nautobot-token.cut" (list (include "nautobot-token.fullname" .) 57)) -}}
 {{- end -}}
 
 {{/* The StatefulSet of a bus adds 23 characters to its name in a label. */}}
 {{- define "nautobot-token.eventBusName" -}}
-{{- if .Values.eventBus.name -}}
-{{- .Values.eventBus.name -}}
-{{- else -}}
-{{- include "nautobot-token.fullname" . | trunc 40 | trimSuffix "-" -}}
+{{- .Values.eventBus.name | default (include "nautobot-token.cut" (list (include "nautobot-token.fullname" .) 40)) -}}
 {{- end -}}
+
+{{/* The trigger of a namespace: (list ACTION NAMESPACE). It becomes a label of the Jobs. A trigger of another name starts without the events that wait for it. */}}
+{{- define "nautobot-token.triggerName" -}}
+{{- include "nautobot-token.cut" (list (join "-" .) 63) -}}
 {{- end -}}
 
 {{- define "nautobot-token.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "nautobot-token.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name | trunc 63 | trimSuffix "-" }}
+app.kubernetes.io/name: {{ include "nautobot-token.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | trunc 63 | trimSuffix "-" | quote }}
 {{- end -}}
 
 {{/* Labels of an object: (list . COMPONENT). */}}
 {{- define "nautobot-token.labels" -}}
 {{- $root := index . 0 -}}
-{{- with omit $root.Values.commonLabels "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" }}{{ toYaml . }}
-{{ end -}}
-helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-{{ include "nautobot-token.selectorLabels" $root }}
-app.kubernetes.io/component: {{ index . 1 }}
-app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
-app.kubernetes.io/part-of: nautobot-token
-app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+{{- $own := dict
+      "helm.sh/chart" (printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-")
+      "app.kubernetes.io/component" (index . 1)
+      "app.kubernetes.io/version" $root.Chart.AppVersion
+      "app.kubernetes.io/managed-by" $root.Release.Service
+-}}
+{{- $part := dict "app.kubernetes.io/part-of" "nautobot-token" -}}
+{{- merge $own (include "nautobot-token.selectorLabels" $root | fromYaml) ($root.Values.commonLabels | default dict) $part | toYaml -}}
 {{- end -}}
 
 {{/* Labels of a Pod: (list . COMPONENT LABELS). No versions: they would start long-running Pods anew. */}}
 {{- define "nautobot-token.podLabels" -}}
 {{- $root := index . 0 -}}
-{{- $own := list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" -}}
-{{- $labels := merge (dict) (index . 2) $root.Values.commonLabels -}}
-{{- range $own }}{{ $labels = omit $labels . }}{{ end -}}
-{{- with $labels }}{{ toYaml . }}
-{{ end -}}
-{{ include "nautobot-token.selectorLabels" $root }}
-app.kubernetes.io/component: {{ index . 1 }}
+{{- $own := dict "app.kubernetes.io/component" (index . 1) -}}
+{{- merge $own (include "nautobot-token.selectorLabels" $root | fromYaml) (index . 2 | default dict) ($root.Values.commonLabels | default dict) | toYaml -}}
 {{- end -}}
 
 {{/* Where Pods run: the keys of Kubernetes' and of Argo's Pod templates alike. */}}
 {{- define "nautobot-token.scheduling" -}}
 {{- with .priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- with .nodeSelector }}
 nodeSelector:
@@ -88,11 +106,14 @@ affinity:
 {{- end -}}
 {{- end -}}
 
+{{/* A ServiceAccount of the values: (list . PART). A section that came later is absent after an upgrade with --reuse-values. */}}
+{{- define "nautobot-token.serviceAccount" -}}
+{{- get (index . 0).Values.serviceAccounts (index . 1) | default (dict "create" true) | toYaml -}}
+{{- end -}}
+
 {{/* The name of a ServiceAccount: (list . PART). */}}
 {{- define "nautobot-token.serviceAccountName" -}}
-{{- $root := index . 0 -}}
-{{- $account := get $root.Values.serviceAccounts (index . 1) -}}
-{{- $account.name | default (include "nautobot-token.part" .) -}}
+{{- (include "nautobot-token.serviceAccount" . | fromYaml).name | default (include "nautobot-token.part" (list (index . 0) (index . 1 | lower))) -}}
 {{- end -}}
 
 {{- define "nautobot-token.superuserNamespace" -}}
@@ -115,7 +136,7 @@ affinity:
 {{- if eq .namespace $namespace -}}
 {{- range .secrets | default (list "*") -}}
 {{- $names = append $names . -}}
-{{- if regexMatch `[*?\[\\]` . }}{{ $any = true }}{{ end -}}
+{{- if regexMatch `[*?]` . }}{{ $any = true }}{{ end -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -132,13 +153,25 @@ affinity:
 {{- end -}}
 {{- end -}}
 
+{{/* A duration as whole seconds, rounded up. */}}
+{{- define "nautobot-token.seconds" -}}
+{{- $seconds := 0.0 -}}
+{{- range regexFindAll `[0-9.]+(ms|s|m|h)` . -1 -}}
+{{- $unit := get (dict "ms" 0.001 "s" 1.0 "m" 60.0 "h" 3600.0) (regexFind `[a-z]+` .) -}}
+{{- $seconds = addf $seconds (mulf (regexFind `[0-9.]+` . | float64) $unit) -}}
+{{- end -}}
+{{- ceil $seconds | int -}}
+{{- end -}}
+
 {{/* What the EventSource's and the Sensor's Pod have in common: (list . VALUES). */}}
 {{- define "nautobot-token.argoPod" -}}
 {{- $root := index . 0 -}}
 {{- $values := index . 1 -}}
 container:
+  {{- with $root.Values.securityContext }}
   securityContext:
-    {{- toYaml $root.Values.securityContext | nindent 4 }}
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
   {{- with $values.resources }}
   resources:
     {{- toYaml . | nindent 4 }}

@@ -3,20 +3,15 @@
 apiVersion: batch/v1
 kind: Job
 metadata:
-  generateName: {{ include "nautobot-token.generateName" . }}
-  namespace: {{ .Release.Namespace }}
+  generateName: {{ include "nautobot-token.generateName" . | quote }}
+  namespace: {{ .Release.Namespace | quote }}
   labels: # not app.kubernetes.io/instance: Argo CD would take the Job for a part of its application, and prune it
-    {{- with omit .Values.commonLabels "app.kubernetes.io/instance" "app.kubernetes.io/name" "app.kubernetes.io/component" }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
-    app.kubernetes.io/name: {{ include "nautobot-token.name" . }}
-    app.kubernetes.io/component: job
+    {{- $own := dict "app.kubernetes.io/name" (include "nautobot-token.name" .) "app.kubernetes.io/component" "job" }}
+    {{- merge $own (omit (.Values.commonLabels | default dict) "app.kubernetes.io/instance") | toYaml | nindent 4 }}
+  {{- with .Values.job.annotations }}
   annotations:
-    {{- with .Values.job.annotations }}
     {{- toYaml . | nindent 4 }}
-    {{- end }}
-    nautobot-token/resource-version: "" # of what changed, by the Sensor
-    nautobot-token/uid: ""
+  {{- end }}
 spec:
   backoffLimit: {{ .Values.job.backoffLimit }}
   activeDeadlineSeconds: {{ .Values.job.activeDeadlineSeconds }}
@@ -41,73 +36,78 @@ spec:
         {{- toYaml . | nindent 8 }}
       {{- end }}
     spec:
-      restartPolicy: Never
-      enableServiceLinks: false
-      serviceAccountName: {{ include "nautobot-token.serviceAccountName" (list . "job") }}
-      automountServiceAccountToken: true
-      {{- if .Values.job.maxRunning }}
-      activeDeadlineSeconds: {{ .Values.job.activeDeadlineSeconds }} # makes the Pod count for the ResourceQuota
+      # The ResourceQuota counts the Pod while it has not ended: one that is stuck makes room for others.
+      activeDeadlineSeconds: {{ .Values.job.podDeadlineSeconds | default (add 300 (include "nautobot-token.seconds" .Values.timeout)) }}
+      {{- include "nautobot-token.podSpec" (list . (list "provision" "" "--namespace" "")) | nindent 6 }}
+{{- end -}}
+
+{{/* What the Job's Pod and that of `helm test` have in common: (list . ARGUMENTS). */}}
+{{- define "nautobot-token.podSpec" -}}
+{{- $args := index . 1 -}}
+{{- with index . 0 -}}
+restartPolicy: Never
+enableServiceLinks: false
+serviceAccountName: {{ include "nautobot-token.serviceAccountName" (list . "job") | quote }}
+automountServiceAccountToken: true
+{{- with .Values.podSecurityContext }}
+securityContext:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- include "nautobot-token.scheduling" .Values.job }}
+containers:
+  - name: provision
+    image: {{ include "nautobot-token.image" . | quote }}
+    imagePullPolicy: {{ .Values.image.pullPolicy }}
+    args: {{ toJson $args }}
+    env:
+      {{- include "nautobot-token.env" . | nindent 6 }}
+    {{- with .Values.job.extraEnvFrom }}
+    envFrom:
+      {{- toYaml . | nindent 6 }}
+    {{- end }}
+    terminationMessagePolicy: FallbackToLogsOnError
+    {{- with .Values.securityContext }}
+    securityContext:
+      {{- toYaml . | nindent 6 }}
+    {{- end }}
+    {{- with .Values.job.resources }}
+    resources:
+      {{- toYaml . | nindent 6 }}
+    {{- end }}
+    volumeMounts:
+      - name: policy
+        mountPath: /etc/nautobot-token/policy
+        readOnly: true
+      {{- if or .Values.nautobot.caBundle.configMap .Values.nautobot.caBundle.secret }}
+      - name: ca
+        mountPath: /etc/nautobot-token/ca
+        readOnly: true
       {{- end }}
-      {{- with .Values.podSecurityContext }}
-      securityContext:
-        {{- toYaml . | nindent 8 }}
+      {{- with .Values.job.extraVolumeMounts }}
+      {{- toYaml . | nindent 6 }}
       {{- end }}
-      {{- with .Values.imagePullSecrets }}
-      imagePullSecrets:
-        {{- toYaml . | nindent 8 }}
-      {{- end }}
-      {{- with include "nautobot-token.scheduling" .Values.job | trim }}
-      {{- . | nindent 6 }}
-      {{- end }}
-      containers:
-        - name: provision
-          image: {{ include "nautobot-token.image" . }}
-          imagePullPolicy: {{ .Values.image.pullPolicy }}
-          args: [provision, "", --namespace, ""]
-          env:
-            {{- include "nautobot-token.env" . | nindent 12 }}
-          {{- with .Values.job.extraEnvFrom }}
-          envFrom:
-            {{- toYaml . | nindent 12 }}
-          {{- end }}
-          terminationMessagePolicy: FallbackToLogsOnError
-          {{- with .Values.securityContext }}
-          securityContext:
-            {{- toYaml . | nindent 12 }}
-          {{- end }}
-          {{- with .Values.job.resources }}
-          resources:
-            {{- toYaml . | nindent 12 }}
-          {{- end }}
-          volumeMounts:
-            - name: policy
-              mountPath: /etc/nautobot-token/policy
-              readOnly: true
-            {{- if or .Values.nautobot.caBundle.configMap .Values.nautobot.caBundle.secret }}
-            - name: ca
-              mountPath: /etc/nautobot-token/ca
-              readOnly: true
-            {{- end }}
-            {{- with .Values.job.extraVolumeMounts }}
-            {{- toYaml . | nindent 12 }}
-            {{- end }}
-      volumes:
-        - name: policy
-          configMap:
-            name: {{ include "nautobot-token.part" (list . "policy") }}
-        {{- with .Values.nautobot.caBundle.configMap }}
-        - name: ca
-          configMap:
-            name: {{ . }}
-        {{- end }}
-        {{- with .Values.nautobot.caBundle.secret }}
-        - name: ca
-          secret:
-            secretName: {{ . }}
-        {{- end }}
-        {{- with .Values.job.extraVolumes }}
-        {{- toYaml . | nindent 8 }}
-        {{- end }}
+volumes:
+  - name: policy
+    configMap:
+      name: {{ include "nautobot-token.part" (list . "policy") | quote }}
+  {{- with .Values.nautobot.caBundle.configMap }}
+  - name: ca
+    configMap:
+      name: {{ . | quote }}
+  {{- end }}
+  {{- with .Values.nautobot.caBundle.secret }}
+  - name: ca
+    secret:
+      secretName: {{ . | quote }}
+  {{- end }}
+  {{- with .Values.job.extraVolumes }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end -}}
 {{- end -}}
 
 {{- define "nautobot-token.env" -}}
@@ -145,6 +145,12 @@ spec:
   value: {{ .Values.logLevel | quote }}
 - name: LOG_FORMAT
   value: json
+{{- $given := list -}}
+{{- range .Values.job.extraEnv }}{{ $given = append $given (upper .name) }}{{ end -}}
+{{- if and (or (has "HTTPS_PROXY" $given) (has "HTTP_PROXY" $given)) (not (has "NO_PROXY" $given)) }}
+- name: NO_PROXY # the API server and Services, which a proxy cannot reach
+  value: $(KUBERNETES_SERVICE_HOST),.svc,.cluster.local
+{{- end }}
 {{- with .Values.job.extraEnv }}
 {{ toYaml . }}
 {{- end }}

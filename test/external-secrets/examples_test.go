@@ -1,7 +1,7 @@
-// The examples for External Secrets are held against the module that its
-// controller is built from: against its resource definitions, its types and its
-// template engine.
-package tools
+// Package externalsecrets holds the examples for External Secrets against the
+// module that its controller is built from: against its resource definitions,
+// its types and its template engine.
+package externalsecrets
 
 import (
 	"encoding/json"
@@ -16,7 +16,7 @@ import (
 	esv1 "github.com/external-secrets/external-secrets/apis/externalsecrets/v1"
 )
 
-const examplesDir = "../../../examples"
+const examplesDir = "../../examples"
 
 // An example is an ExternalSecret with its store, which is in the same file.
 type example struct {

@@ -1,4 +1,4 @@
-module github.com/rackerlabs/understack/go/nautobot-token/test/tools/external-secrets
+module github.com/rackerlabs/understack/go/nautobot-token/test/external-secrets
 
 go 1.26.0
 
