@@ -94,7 +94,7 @@ const (
 	noRules  = "rules: want a list with at least one item"
 	aString  = "want a string (numbers, yes and no in quotes)"
 	aList    = "want a list with at least one item"
-	aGroup   = "managedGroup: want the name of a group: 1 to 150 characters, without blanks around them"
+	aGroup   = "managedGroup: want the name of a group: 1 to 150 characters, without white space around it"
 	noYAML   = "want one policy in YAML: "
 	smallest = "rules:\n- namespace: a\n  usernames: [b]\n"
 )
@@ -129,7 +129,7 @@ var badPolicies = map[string]struct{ text, want string }{
 	"a managed group that is too long":      {"managedGroup: " + strings.Repeat("ü", 151) + "\n" + smallest, aGroup},
 	"a managed group without a value":       {"managedGroup:\n" + smallest, "managedGroup: " + aString},
 	"a managed group that is a list":        {"managedGroup: [a]\n" + smallest, "managedGroup: " + aString},
-	"a managed group named as provisioners": {"managedGroup: a-provisioners\n" + smallest, "managedGroup: the name of a group of provisioners ends like that: its members could change themselves"},
+	"a managed group named as provisioners": {"managedGroup: a-provisioners\n" + smallest, "managedGroup: the groups of provisioners end in -provisioners: choose another name"},
 
 	"no namespace":                       {"rules:\n- usernames: [b]\n", "rules[0].namespace: want the name of one namespace"},
 	"a namespace with a glob":            {"rules:\n- namespace: '*'\n  usernames: [b]\n", "rules[0].namespace: want the name of one namespace"},
