@@ -14,7 +14,8 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 
-COPY *.go ./
+COPY main.go ./
+COPY cmd/ cmd/
 COPY kube/ kube/
 COPY nautobot/ nautobot/
 COPY provision/ provision/
@@ -24,8 +25,9 @@ ARG TARGETOS=linux
 ARG TARGETARCH=amd64
 ARG VERSION=devel
 ARG COMMIT=unknown
+ARG CMD=github.com/rackerlabs/understack/go/nautobot-token/cmd
 RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH GOFLAGS='-trimpath -buildvcs=false' \
-    go build -ldflags "-s -w -X main.version=$VERSION -X main.commit=$COMMIT" -o /out/nautobot-token .
+    go build -ldflags "-s -w -X $CMD.version=$VERSION -X $CMD.commit=$COMMIT" -o /out/nautobot-token .
 
 FROM scratch
 ARG VERSION=devel

@@ -10,6 +10,9 @@ export CGO_ENABLED := 0
 VERSION = $(patsubst nautobot-token-v%,%,$(shell git describe --tags --match 'nautobot-token-v*' --dirty 2>/dev/null || echo devel))
 COMMIT  = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 
+# Where the program keeps its version.
+CMD = github.com/rackerlabs/understack/go/nautobot-token/cmd
+
 NAUTOBOT_VERSION = 3.2.7
 FUZZTIME         = 50000x
 
@@ -32,7 +35,7 @@ help: ## show this list
 
 .PHONY: build
 build: ## build bin/nautobot-token
-	go build -ldflags '-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)' -o bin/nautobot-token .
+	go build -ldflags '-s -w -X $(CMD).version=$(VERSION) -X $(CMD).commit=$(COMMIT)' -o bin/nautobot-token .
 
 .PHONY: demo
 demo: build ## run the main job on a fake Nautobot, and show what it prints

@@ -1,7 +1,12 @@
 package kube
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/exec"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -18,8 +23,11 @@ type Client struct {
 	// Namespace is the one to use where none is given: the kubeconfig
 	// context's, or in a Pod the Pod's own.
 	Namespace string
+	// Log is told of waiting for the API server; nil: nobody is.
+	Log *slog.Logger
 
-	rest rest.Interface
+	rest  rest.Interface
+	pause time.Duration // before a read is sent again for the first time
 }
 
 // Connect finds the cluster as kubectl does: an explicit kubeconfig, then
@@ -28,13 +36,22 @@ type Client struct {
 func Connect(kubeconfig, context, userAgent string) (*Client, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = kubeconfig
+	if err := checkFiles(rules); err != nil {
+		return nil, err
+	}
 	overrides := &clientcmd.ConfigOverrides{CurrentContext: context}
 	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides)
+	if raw, err := loader.RawConfig(); err == nil && context != "" && raw.Contexts[context] == nil {
+		return nil, errors.New("there is no context of that name")
+	}
 	config, err := loader.ClientConfig()
 	if clientcmd.IsEmptyConfig(err) {
-		return nil, fmt.Errorf("no cluster is configured")
+		return nil, errors.New("no cluster is configured")
 	}
 	if err != nil {
+		return nil, err
+	}
+	if err := checkPlugins(config); err != nil {
 		return nil, err
 	}
 	namespace, _, err := loader.Namespace()
@@ -48,7 +65,44 @@ func Connect(kubeconfig, context, userAgent string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{Namespace: namespace, rest: client}, nil
+	return &Client{Namespace: namespace, rest: client, pause: firstPause}, nil
+}
+
+// checkFiles finds files that cannot be opened, and does not show their names: one
+// of them may be a secret that was put into the wrong place, or the text of a
+// kubeconfig.
+func checkFiles(rules *clientcmd.ClientConfigLoadingRules) error {
+	if rules.ExplicitPath != "" {
+		_, err := os.Stat(rules.ExplicitPath)
+		return withoutPath(err)
+	}
+	for _, file := range rules.Precedence {
+		if _, err := os.Stat(file); err != nil && !errors.Is(err, fs.ErrNotExist) { // kubectl passes those over
+			return withoutPath(err)
+		}
+	}
+	return nil
+}
+
+func withoutPath(err error) error {
+	if failed, ok := errors.AsType[*fs.PathError](err); ok {
+		return failed.Err
+	}
+	return err
+}
+
+// checkPlugins finds what client-go tells of in several lines, and only with
+// the first request.
+func checkPlugins(config *rest.Config) error {
+	if config.AuthProvider != nil {
+		return errors.New("the kubeconfig's user has an auth-provider, which is not supported: use an exec plugin")
+	}
+	if plugin := config.ExecProvider; plugin != nil {
+		if _, err := exec.LookPath(plugin.Command); err != nil {
+			return fmt.Errorf("the kubeconfig's exec plugin %q is not installed", plugin.Command)
+		}
+	}
+	return nil
 }
 
 // restClient knows the core API group and no other: the full clientset would

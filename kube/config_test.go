@@ -2,6 +2,7 @@ package kube
 
 import (
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,8 +15,8 @@ import (
 )
 
 func TestConnectFindsTheCluster(t *testing.T) {
-	server := newAPIServer(t, nil)
-	one, two := server.kubeconfig(t, "one"), server.kubeconfig(t, "two")
+	server := newServer(t)
+	one, two := write(t, server.Kubeconfig("one")), write(t, server.Kubeconfig("two"))
 	missing := filepath.Join(t.TempDir(), "missing")
 	tests := map[string]struct {
 		flag, variable, home string // kubeconfig files
@@ -29,11 +30,26 @@ func TestConnectFindsTheCluster(t *testing.T) {
 		"by the second, if the first is gone": {variable: missing + string(filepath.ListSeparator) + two, namespace: "two"},
 		"in the home directory":               {home: one, namespace: "one"},
 		"by a context without a namespace":    {flag: one, context: "bare", namespace: "default"},
-		"by no context of that name":          {flag: one, context: "nosuch", err: `context "nosuch" does not exist`},
+		"by no context of that name":          {flag: one, context: "nosuch", err: "there is no context of that name"},
 		"not where the flag says":             {flag: missing, variable: one, err: "no such file or directory"},
 		"not where KUBECONFIG says":           {variable: missing, err: "no cluster is configured"},
 		"nowhere":                             {err: "no cluster is configured"},
 		"in a file that is no kubeconfig":     {flag: write(t, "token: "+canary+"\n\t:"), err: "error loading config file"},
+		"not where a secret was put instead":  {flag: "/" + canary, err: "no such file or directory"},
+		"by the text of a kubeconfig":         {flag: "users: [{user: {token: " + canary + strings.Repeat("x", 300) + "}}]", err: "file name too long"},
+		"by the text in KUBECONFIG":           {variable: "users [{user {token " + canary + strings.Repeat("x", 300) + "}}]", err: "file name too long"},
+		"by a plugin that is not installed": {
+			flag: write(t, withUser("exec: {apiVersion: client.authentication.k8s.io/v1, command: nosuch-login, interactiveMode: Never}")),
+			err:  `the kubeconfig's exec plugin "nosuch-login" is not installed`,
+		},
+		"by an auth-provider": {
+			flag: write(t, withUser("auth-provider: {name: oidc, config: {id-token: "+canary+"}}")),
+			err:  "the kubeconfig's user has an auth-provider, which is not supported: use an exec plugin",
+		},
+		"by a plugin that is installed": {
+			flag:      write(t, withUser("exec: {apiVersion: client.authentication.k8s.io/v1, command: sh, interactiveMode: Never}")),
+			namespace: "default",
+		},
 		"in a file with a wrong type": {
 			flag: write(t, "apiVersion: v1\nkind: Config\nusers: "+canary+"\n"), err: "error loading config file",
 		},
@@ -49,7 +65,7 @@ func TestConnectFindsTheCluster(t *testing.T) {
 			noCanary(t, err)
 			switch {
 			case tc.err != "":
-				if err == nil || !strings.Contains(err.Error(), tc.err) {
+				if err == nil || !strings.Contains(err.Error(), tc.err) || strings.Contains(err.Error(), "\n") {
 					t.Errorf("error is %v, want %q", err, tc.err)
 				}
 			case err != nil:
@@ -59,16 +75,27 @@ func TestConnectFindsTheCluster(t *testing.T) {
 			}
 		})
 	}
-	if len(server.requests) > 0 {
-		t.Errorf("connecting sent %q, want no request", server.requests)
+	if requests := server.Requests(); len(requests) > 0 {
+		t.Errorf("connecting sent %q, want no request", requests)
 	}
+}
+
+// withUser is a kubeconfig whose user proves who it is like that.
+func withUser(how string) string {
+	return `apiVersion: v1
+kind: Config
+current-context: main
+clusters: [{name: c, cluster: {server: "https://127.0.0.1:1"}}]
+contexts: [{name: main, context: {cluster: c, user: u}}]
+users: [{name: u, user: {` + how + "}}]\n"
 }
 
 // The standard error of a Job is for our log and for nothing that client-go
 // has to say.
 func TestClientGoIsQuiet(t *testing.T) {
-	server := newAPIServer(t, map[string]answer{"GET " + secretPath: status(500, "InternalError", "trouble")})
-	file := server.kubeconfig(t, "one")
+	server := newServer(t)
+	server.RefuseAll(http.StatusForbidden)
+	file := write(t, server.Kubeconfig("one"))
 	nowhere(t)
 	got := stderrOf(t, func() {
 		_, _ = Connect("", "", "")
@@ -82,13 +109,13 @@ func TestClientGoIsQuiet(t *testing.T) {
 		}
 		_, _ = client.Secret(t.Context(), "openstack", "nautobot-token")
 		_, _ = client.Secret(t.Context(), "openstack", "missing")
-		_ = client.Event(t.Context(), provision.Secret{Namespace: "openstack", Name: "n"}, true, "Refused", "", now)
+		_ = client.RecordEvent(t.Context(), provision.Secret{Namespace: "openstack", Name: "n"}, true, "Refused", "", now)
 	})
 	if got != "" {
 		t.Errorf("standard error has %q, want nothing", got)
 	}
 	want := []string{"GET " + secretPath, "GET /api/v1/namespaces/openstack/secrets/missing", "POST /api/v1/namespaces/openstack/events"}
-	if diff := cmp.Diff(want, server.requests); diff != "" {
+	if diff := cmp.Diff(want, server.Requests()); diff != "" {
 		t.Errorf("requests (-want +got):\n%s", diff)
 	}
 }

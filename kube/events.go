@@ -20,9 +20,9 @@ const (
 	eventNameTail = 17 // a dot and 16 hexadecimal digits
 )
 
-// Event leaves a Kubernetes Event on the Secret, where its owner sees it
+// RecordEvent leaves a Kubernetes Event on the Secret, where its owner sees it
 // without access to our logs. warning says that something is wrong.
-func (c *Client) Event(ctx context.Context, secret provision.Secret, warning bool, reason, message string, now time.Time) error {
+func (c *Client) RecordEvent(ctx context.Context, secret provision.Secret, warning bool, reason, message string, now time.Time) error {
 	kind := corev1.EventTypeNormal
 	if warning {
 		kind = corev1.EventTypeWarning
@@ -42,7 +42,11 @@ func (c *Client) Event(ctx context.Context, secret provision.Secret, warning boo
 		Source:              corev1.EventSource{Component: component},
 		ReportingController: component,
 	}
-	return c.rest.Post().Namespace(secret.Namespace).Resource("events").Body(&event).Do(ctx).Error()
+	err := reworded(c.rest.Post().Namespace(secret.Namespace).Resource("events").Body(&event).Do(ctx).Error())
+	if err != nil {
+		return oneLine(err)
+	}
+	return nil
 }
 
 // cut shortens text to at most limit bytes of whole characters.

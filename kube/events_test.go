@@ -2,6 +2,7 @@ package kube
 
 import (
 	"encoding/json"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -14,20 +15,14 @@ import (
 
 var now = time.Date(2026, 11, 24, 9, 30, 0, 5, time.UTC)
 
-var eventsOK = map[string]answer{"POST /api/v1/namespaces/openstack/events": {status: 201, body: `{"kind":"Event","apiVersion":"v1"}`}}
-
 func TestEventNamesTheSecretAsItWas(t *testing.T) {
 	for kind, warning := range map[string]bool{"Normal": false, "Warning": true} {
-		server := newAPIServer(t, eventsOK)
+		server := newServer(t)
 		secret := provision.Secret{
 			Namespace: "openstack", Name: "nautobot-token", UID: "u-1", ResourceVersion: "42",
 			Data: map[string]provision.Sensitive{"token": provision.Hide(canary)},
 		}
-		if err := server.client(t).Event(t.Context(), secret, warning, "Provisioned", "user/svc created", now); err != nil {
-			t.Fatal(err)
-		}
-		var got map[string]any
-		if err := json.Unmarshal([]byte(server.posted[0]), &got); err != nil {
+		if err := connect(t, server).RecordEvent(t.Context(), secret, warning, "Provisioned", "user/svc created", now); err != nil {
 			t.Fatal(err)
 		}
 		want := map[string]any{
@@ -41,7 +36,7 @@ func TestEventNamesTheSecretAsItWas(t *testing.T) {
 			"firstTimestamp": "2026-11-24T09:30:00Z", "lastTimestamp": "2026-11-24T09:30:00Z", "eventTime": nil,
 			"reportingComponent": "nautobot-token", "reportingInstance": "",
 		}
-		if diff := cmp.Diff(want, got); diff != "" {
+		if diff := cmp.Diff([]map[string]any{want}, server.Events()); diff != "" {
 			t.Errorf("%s event (-want +got):\n%s", kind, diff)
 		}
 	}
@@ -56,9 +51,9 @@ func TestEventKeepsToTheLimits(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			server := newAPIServer(t, eventsOK)
+			server := newServer(t)
 			secret := provision.Secret{Namespace: "openstack", Name: tc.name}
-			if err := server.client(t).Event(t.Context(), secret, true, "Refused", tc.message, now); err != nil {
+			if err := connect(t, server).RecordEvent(t.Context(), secret, true, "Refused", tc.message, now); err != nil {
 				t.Fatal(err)
 			}
 			var got struct {
@@ -66,7 +61,11 @@ func TestEventKeepsToTheLimits(t *testing.T) {
 				InvolvedObject struct{ Name string }
 				Message        string
 			}
-			if err := json.Unmarshal([]byte(server.posted[0]), &got); err != nil {
+			text, err := json.Marshal(server.Events()[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := json.Unmarshal(text, &got); err != nil {
 				t.Fatal(err)
 			}
 			if want := tc.wantName + ".18eaf13258bcf005"; got.Metadata.Name != want || len(want) > 253 {
@@ -83,9 +82,10 @@ func TestEventKeepsToTheLimits(t *testing.T) {
 }
 
 func TestEventThatIsForbiddenIsAnError(t *testing.T) {
-	server := newAPIServer(t, map[string]answer{"POST /api/v1/namespaces/openstack/events": status(403, "Forbidden", "events is forbidden")})
-	err := server.client(t).Event(t.Context(), provision.Secret{Namespace: "openstack", Name: "n"}, false, "Provisioned", "m", now)
-	if err == nil || err.Error() != "events is forbidden" {
+	server := newServer(t)
+	server.RefuseAll(http.StatusForbidden)
+	err := connect(t, server).RecordEvent(t.Context(), provision.Secret{Namespace: "openstack", Name: "n"}, false, "Provisioned", "m", now)
+	if err == nil || !strings.HasPrefix(err.Error(), "events is forbidden: User ") {
 		t.Errorf("error is %v, want that it is forbidden", err)
 	}
 }

@@ -1,100 +1,44 @@
 package kube
 
 import (
-	"encoding/base64"
-	"encoding/pem"
-	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/rackerlabs/understack/go/nautobot-token/kube/kubetest"
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
 
 // canary stands for every secret value: no error may show it.
 const canary = "canary-7f3a9c1e"
 
-// apiServer is as much of a Kubernetes API server as this package asks for:
-// objects by path, and what was posted.
-type apiServer struct {
-	*httptest.Server
-	answers  map[string]answer // by method and path
-	requests []string          // method and path
-	posted   []string
-	agents   []string
-}
-
-type answer struct {
-	status      int
-	contentType string
-	body        string
-}
-
-func newAPIServer(t *testing.T, answers map[string]answer) *apiServer {
+// newServer is an API server that has no object yet.
+func newServer(t *testing.T) *kubetest.Server {
 	t.Helper()
-	s := &apiServer{answers: answers}
-	s.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		s.requests = append(s.requests, r.Method+" "+r.URL.Path)
-		if r.Header.Get("Authorization") != "Bearer "+canary {
-			t.Errorf("%s without the kubeconfig's token", r.Method)
-		}
-		s.agents = append(s.agents, r.UserAgent())
-		if r.Method == http.MethodPost {
-			s.posted = append(s.posted, string(body))
-		}
-		a, known := s.answers[r.Method+" "+r.URL.Path]
-		if !known {
-			a = status(404, "NotFound", "not found")
-		}
-		if a.contentType == "" {
-			a.contentType = "application/json"
-		}
-		w.Header().Set("Content-Type", a.contentType)
-		w.Header().Set("Warning", `299 - "the API server warns"`)
-		w.WriteHeader(a.status)
-		_, _ = io.WriteString(w, a.body)
-	}))
-	t.Cleanup(s.Close)
-	return s
+	server := kubetest.New()
+	t.Cleanup(server.Close)
+	return server
 }
 
-// status is how an API server refuses.
-func status(code int, reason, message string) answer {
-	return answer{status: code, body: `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"` + reason +
-		`","message":"` + message + `","code":` + strconv.Itoa(code) + `}`}
-}
-
-// client connects to the server by a kubeconfig of its own.
-func (s *apiServer) client(t *testing.T) *Client {
+// connect makes the production client by a kubeconfig of its own.
+func connect(t *testing.T, server *kubetest.Server) *Client {
 	t.Helper()
-	client, err := Connect(s.kubeconfig(t, "here"), "", "nautobot-token/test")
+	client, err := Connect(write(t, server.Kubeconfig("here")), "", "nautobot-token/test")
 	if err != nil {
 		t.Fatal(err)
 	}
+	client.pause = time.Millisecond
 	return client
 }
 
-// kubeconfig writes one whose current context has that namespace.
-func (s *apiServer) kubeconfig(t *testing.T, namespace string) string {
-	t.Helper()
-	ca := base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}))
-	return write(t, strings.NewReplacer("SERVER", s.URL, "CA", ca, "NAMESPACE", namespace).Replace(`
-apiVersion: v1
-kind: Config
-current-context: main
-clusters: [{name: c, cluster: {server: SERVER, certificate-authority-data: CA}}]
-users: [{name: u, user: {token: `+canary+`}}]
-contexts:
-- {name: main, context: {cluster: c, user: u, namespace: NAMESPACE}}
-- {name: bare, context: {cluster: c, user: u}}
-`))
+// always answers every request with this.
+func always(answer http.Handler) func(*http.Request, int) http.Handler {
+	return func(*http.Request, int) http.Handler { return answer }
 }
 
 func write(t *testing.T, text string) string {

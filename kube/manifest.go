@@ -1,53 +1,63 @@
 package kube
 
 import (
-	"bufio"
-	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
-	goyaml "go.yaml.in/yaml/v3"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
-	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
-	"sigs.k8s.io/json"
-	"sigs.k8s.io/yaml"
+	strictjson "sigs.k8s.io/json"
 
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
 
-const maxManifest = 4 << 20 // bytes; a Secret has 1 MiB at most, base64 and YAML add to it
+const maxManifest = 2 << 20 // bytes; a Secret has 1 MiB at most, base64 and YAML add to it
 
-// Manifest is a Secret that stands in a file.
+// Manifest is a Secret in a file.
 type Manifest struct{ secret provision.Secret }
 
 // Secret is the same each time: a file is read once.
 func (m Manifest) Secret(context.Context) (provision.Secret, error) { return m.secret, nil }
 
-// ReadManifest reads one Secret in YAML or JSON. namespace is for a Secret
-// that names none, and has to agree with one that does; empty: "default".
-// What is wrong with a manifest is a *provision.Refusal.
+// ReadManifest reads one Secret in YAML or JSON, or a List with one. namespace
+// is for a Secret that names none, and has to agree with one that does; empty:
+// "default". What is wrong with a manifest is a *provision.Refusal.
 func ReadManifest(from io.Reader, namespace string) (Manifest, error) {
-	document, err := onlyDocument(from)
+	text, err := io.ReadAll(io.LimitReader(from, maxManifest+1))
 	if err != nil {
+		return Manifest{}, fmt.Errorf("read the manifest: %w", err)
+	}
+	if len(text) > maxManifest {
+		return Manifest{}, provision.NewRefusal("the manifest is larger than %d bytes", maxManifest)
+	}
+	document, err := OnlyDocument(text)
+	switch {
+	case errors.Is(err, errNoDocument):
+		return Manifest{}, provision.NewRefusal("the manifest is empty")
+	case errors.Is(err, errDocuments):
+		return Manifest{}, provision.NewRefusal("the manifest holds more than one object, want one Secret")
+	case err != nil: // a parser's text can show a key that was meant to be a value
+		return Manifest{}, provision.NewRefusal("the manifest is not YAML or JSON, or has a key twice")
+	}
+	if document, err = onlySecret(document); err != nil {
 		return Manifest{}, err
 	}
 	var secret corev1.Secret
-	if !strictly(document, &secret) {
-		// The decoder's text can quote a value.
-		return Manifest{}, provision.NewRefusal("the manifest is not a Secret in YAML or JSON with values in base64 under data, or as they are under stringData (yes, no and numbers in quotes)")
+	if unknown, err := strictjson.UnmarshalStrict(document, &secret); err != nil || len(unknown) > 0 {
+		// The decoder's text can show a value.
+		return Manifest{}, provision.NewRefusal("the manifest is not a Secret with values in base64 under data, or as they are under stringData (yes, no and numbers in quotes)")
 	}
 	switch {
-	case secret.APIVersion != "v1" || secret.Kind != "Secret":
-		return Manifest{}, provision.NewRefusal("the manifest holds %q of %q, want a Secret of v1", secret.Kind, secret.APIVersion)
 	case secret.Name == "":
 		return Manifest{}, provision.NewRefusal("the manifest has no metadata.name")
 	case validation.IsDNS1123Subdomain(secret.Name) != nil:
-		return Manifest{}, provision.NewRefusal("metadata.name of the manifest is no name of a Secret: want lower-case letters, digits, - and .")
+		return Manifest{}, provision.NewRefusal("metadata.name of the manifest is not a valid Secret name: want lower-case letters, digits, - and .")
 	case secret.Namespace != "" && validation.IsDNS1123Label(secret.Namespace) != nil:
-		return Manifest{}, provision.NewRefusal("metadata.namespace of the manifest is no name of a namespace: want lower-case letters, digits and -")
+		return Manifest{}, provision.NewRefusal("metadata.namespace of the manifest is not a valid namespace name: want lower-case letters, digits and -")
 	case namespace != "" && secret.Namespace != "" && secret.Namespace != namespace:
 		return Manifest{}, provision.NewRefusal("the manifest's namespace is %q, the namespace asked for is %q", secret.Namespace, namespace)
 	}
@@ -57,57 +67,56 @@ func ReadManifest(from io.Reader, namespace string) (Manifest, error) {
 	if secret.Namespace == "" {
 		secret.Namespace = corev1.NamespaceDefault
 	}
-	return Manifest{hide(secret)}, nil
+	return Manifest{toSecret(secret)}, nil
 }
 
-// strictly decodes a Secret as it stands there: a text that is not quoted and
-// means something else in YAML, such as yes, is no text.
-func strictly(document []byte, secret *corev1.Secret) bool {
-	text, err := yaml.YAMLToJSONStrict(document)
-	if err != nil || !whole(document) {
-		return false
-	}
-	unknown, err := json.UnmarshalStrict(text, secret)
-	return err == nil && len(unknown) == 0
-}
-
-// whole tells whether the text is one document to its end: several of JSON can
-// follow each other without a separator, and only the first would count.
-func whole(text []byte) bool {
-	decoder := goyaml.NewDecoder(bytes.NewReader(text))
-	var node goyaml.Node
-	return decoder.Decode(&node) == nil && errors.Is(decoder.Decode(&node), io.EOF)
-}
-
-// onlyDocument returns the only YAML document that is not empty.
-func onlyDocument(from io.Reader) ([]byte, error) {
-	text, err := io.ReadAll(io.LimitReader(from, maxManifest+1))
+// onlySecret returns the Secret, or the one in a List as kubectl prints it.
+// Another kind is named: an ExternalSecret is easily taken for its Secret.
+func onlySecret(document []byte) ([]byte, error) {
+	object, err := identify(document)
 	if err != nil {
-		return nil, fmt.Errorf("read the manifest: %w", err)
+		return nil, err
 	}
-	if len(text) > maxManifest {
-		return nil, provision.NewRefusal("the manifest is larger than %d bytes", maxManifest)
+	if object.APIVersion == "v1" && object.Kind == "List" {
+		if len(object.Items) != 1 {
+			return nil, provision.NewRefusal("the manifest is a List of %d objects, want one Secret", len(object.Items))
+		}
+		document = object.Items[0]
+		if object, err = identify(document); err != nil {
+			return nil, err
+		}
 	}
-	var only []byte
-	for documents := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(text))); ; {
-		document, err := documents.Read()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, provision.NewRefusal("the manifest is not YAML or JSON")
-		}
-		var content any
-		if yaml.Unmarshal(document, &content) == nil && content == nil {
-			continue // nothing but comments
-		}
-		if only != nil {
-			return nil, provision.NewRefusal("the manifest holds more than one object, want one Secret")
-		}
-		only = document
+	if object.APIVersion != "v1" || object.Kind != "Secret" {
+		return nil, provision.NewRefusal("the manifest holds %s: want a Secret, apiVersion v1", object.name())
 	}
-	if only == nil {
-		return nil, provision.NewRefusal("the manifest is empty")
+	return document, nil
+}
+
+// identity is what each object of Kubernetes says about itself.
+type identity struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	Metadata   struct {
+		Name string `json:"name"`
+	} `json:"metadata"`
+	Items []json.RawMessage `json:"items"`
+}
+
+func identify(document []byte) (identity, error) {
+	var object identity
+	if err := strictjson.UnmarshalCaseSensitivePreserveInts(document, &object); err != nil {
+		return object, provision.NewRefusal("the manifest does not hold an object of Kubernetes")
 	}
-	return only, nil
+	return object, nil
+}
+
+// name is KIND or KIND NAME, as far as these can be shown.
+func (i identity) name() string {
+	if i.Kind == "" || strings.ContainsFunc(i.Kind, func(r rune) bool { return !('A' <= r && r <= 'Z' || 'a' <= r && r <= 'z') }) {
+		return "an object of no known kind"
+	}
+	if validation.IsDNS1123Subdomain(i.Metadata.Name) != nil {
+		return i.Kind
+	}
+	return i.Kind + " " + i.Metadata.Name
 }

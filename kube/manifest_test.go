@@ -65,6 +65,14 @@ type: Opaque
 			want:   provision.Secret{Namespace: "ns", Name: "svc", UID: "u-1", ResourceVersion: "42", Labels: map[string]string{"token/type": "nautobot"}},
 			values: svc,
 		},
+		"a List with one Secret, as kubectl get -l prints it": {
+			text: "apiVersion: v1\nkind: List\nmetadata: {resourceVersion: \"\"}\nitems:\n- {apiVersion: v1, kind: Secret, metadata: {name: svc, namespace: ns}, data: {username: " + encoded("svc") + "}}\n",
+			want: provision.Secret{Namespace: "ns", Name: "svc"}, values: svc,
+		},
+		"null where kubectl create prints it": {
+			text: "apiVersion: v1\nkind: Secret\nmetadata: {name: svc, namespace: ns, creationTimestamp: null}\n",
+			want: provision.Secret{Namespace: "ns", Name: "svc"},
+		},
 		"comments and empty documents around it": {
 			text: "# one\n---\n# two\n---\n" + plain + "---\n---\n# three\n",
 			want: provision.Secret{Namespace: "ns", Name: "svc"},
@@ -110,29 +118,43 @@ type: Opaque
 	}
 }
 
-const notASecret = "the manifest is not a Secret in YAML or JSON with values in base64 under data, or as they are under stringData (yes, no and numbers in quotes)"
+const (
+	notASecret  = "the manifest is not a Secret with values in base64 under data, or as they are under stringData (yes, no and numbers in quotes)"
+	notYAML     = "the manifest is not YAML or JSON, or has a key twice"
+	moreThanOne = "the manifest holds more than one object, want one Secret"
+)
 
 func TestReadManifestRefuses(t *testing.T) {
 	tests := map[string]struct{ text, namespace, want string }{
 		"nothing":                      {"", "", "the manifest is empty"},
 		"only comments and separators": {"# " + canary + "\n---\n# two\n---\n\n", "", "the manifest is empty"},
-		"two Secrets":                  {plain + "---\n" + plain, "", "the manifest holds more than one object, want one Secret"},
-		"a Secret and something else":  {plain + "---\nkind: Pod\n", "", "the manifest holds more than one object, want one Secret"},
+		"two Secrets":                  {plain + "---\n" + plain, "", moreThanOne},
+		"a Secret and something else":  {plain + "---\nkind: Pod\n", "", moreThanOne},
 		"two objects of JSON": {
-			`{"apiVersion":"v1","kind":"Secret","metadata":{"name":"svc"}}` + "\n" + `{"apiVersion":"v1","kind":"Secret","metadata":{"name":"m"}}`, "", notASecret,
+			`{"apiVersion":"v1","kind":"Secret","metadata":{"name":"svc"}}` + "\n" + `{"apiVersion":"v1","kind":"Secret","metadata":{"name":"m"}}`, "", moreThanOne,
 		},
-		"a list": {
-			"apiVersion: v1\nkind: List\nitems: [{kind: Secret, stringData: {token: " + canary + "}}]\n", "", notASecret,
+		"two objects, the second after the end of a document": {plain + "...\nkind: Pod\n", "", moreThanOne},
+		"a List of two": {
+			"apiVersion: v1\nkind: List\nitems: [{kind: Secret, stringData: {token: " + canary + "}}, {}]\n", "",
+			"the manifest is a List of 2 objects, want one Secret",
+		},
+		"a List of none": {"apiVersion: v1\nkind: List\nitems: []\n", "", "the manifest is a List of 0 objects, want one Secret"},
+		"a List of another kind": {
+			"apiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: Pod, metadata: {name: p}}]\n", "",
+			"the manifest holds Pod p: want a Secret, apiVersion v1",
+		},
+		"a List of a Secret with an unknown field": {
+			"apiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: Secret, metadata: {name: svc}, " + canary + ": 5}]\n", "", notASecret,
 		},
 		"another kind": {
 			"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: svc}\ndata: {}\n", "",
-			`the manifest holds "ConfigMap" of "v1", want a Secret of v1`,
+			"the manifest holds ConfigMap svc: want a Secret, apiVersion v1",
 		},
 		"an ExternalSecret": {
 			"apiVersion: external-secrets.io/v1\nkind: ExternalSecret\nmetadata: {name: svc}\n", "",
-			`the manifest holds "ExternalSecret" of "external-secrets.io/v1", want a Secret of v1`,
+			"the manifest holds ExternalSecret svc: want a Secret, apiVersion v1",
 		},
-		"no kind":                               {"metadata: {name: svc}\n", "", `the manifest holds "" of "", want a Secret of v1`},
+		"no kind":                               {"metadata: {name: svc}\n", "", "the manifest holds an object of no known kind: want a Secret, apiVersion v1"},
 		"no name":                               {"apiVersion: v1\nkind: Secret\n", "", "the manifest has no metadata.name"},
 		"only a prefix":                         {"apiVersion: v1\nkind: Secret\nmetadata: {generateName: n-}\n", "", "the manifest has no metadata.name"},
 		"another namespace":                     {plain, "asked", `the manifest's namespace is "ns", the namespace asked for is "asked"`},
@@ -144,11 +166,14 @@ func TestReadManifestRefuses(t *testing.T) {
 		"data that is a string":                 {plain + "data: " + canary + "\n", "", notASecret},
 		"an unknown field":                      {plain + canary + ": 5\n", "", notASecret},
 		"a misspelt field":                      {plain + "stringdatas: {token: " + canary + "}\n", "", notASecret},
-		"a key twice":                           {plain + "stringData: {token: a, token: " + canary + "}\n", "", notASecret},
-		"no YAML":                               {canary + ": [\n", "", notASecret},
-		"a text":                                {canary, "", notASecret},
-		"bytes that are no text":                {"\x00\xff\xfe" + canary, "", notASecret},
-		"aliases that multiply":                 {bomb(), "", notASecret},
+		"a key twice":                           {plain + "stringData: {token: a, token: " + canary + "}\n", "", notYAML},
+		"an alias that was meant as a value":    {plain + "stringData: {token: *" + canary + "}\n", "", notYAML},
+		"a kind that is none":                   {"apiVersion: v1\nkind: " + canary + "\n", "", "the manifest holds an object of no known kind: want a Secret, apiVersion v1"},
+		"a name that is none":                   {"apiVersion: v1\nkind: Pod\nmetadata: {name: \"" + canary + "\\n\"}\n", "", "the manifest holds Pod: want a Secret, apiVersion v1"},
+		"no YAML":                               {canary + ": [\n", "", notYAML},
+		"a text":                                {canary, "", "the manifest does not hold an object of Kubernetes"},
+		"bytes that are no text":                {"\x00\xff\xfe" + canary, "", notYAML},
+		"aliases that multiply":                 {bomb(), "", notYAML},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -198,11 +223,12 @@ func TestReadManifestRefusesNamesThatNoSecretCanHave(t *testing.T) {
 
 func TestReadManifestStopsAtItsLimit(t *testing.T) {
 	for name, text := range map[string]io.Reader{
+		"3 MB of YAML":       strings.NewReader(plain + "annotations: [" + strings.Repeat("x,", 3<<19) + "]\n"),
 		"5 MB of a value":    strings.NewReader(plain + "stringData: {token: " + strings.Repeat("x", 5<<20) + "}\n"),
 		"a text without end": endless{},
 	} {
 		_, err := ReadManifest(text, "")
-		if want := "the manifest is larger than 4194304 bytes"; err == nil || err.Error() != want {
+		if want := "the manifest is larger than 2097152 bytes"; err == nil || err.Error() != want {
 			t.Errorf("%s: error is %.200v, want %q", name, err, want)
 		}
 	}

@@ -2,8 +2,9 @@ package kube
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"strings"
+	"net/http"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -11,43 +12,47 @@ import (
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
 
-// noSecret is an ErrNoSecret that names it.
-type noSecret struct{ namespace, name string }
+// noSecret is an ErrNoSecret that says which, and in what way it is gone.
+type noSecret struct{ text string }
 
-func (e noSecret) Error() string        { return "there is no Secret " + e.namespace + "/" + e.name }
+func (e noSecret) Error() string        { return e.text }
 func (e noSecret) Is(target error) bool { return target == provision.ErrNoSecret }
 
 // Secret reads a Secret. If there is none the error is provision.ErrNoSecret.
+// That is never said because of somebody else's 404.
 func (c *Client) Secret(ctx context.Context, namespace, name string) (provision.Secret, error) {
 	var secret corev1.Secret
-	err := c.rest.Get().Namespace(namespace).Resource("secrets").Name(name).Do(ctx).Into(&secret)
+	err := c.patiently(ctx, func() error {
+		secret = corev1.Secret{}
+		return reworded(c.rest.Get().Namespace(namespace).Resource("secrets").Name(name).MaxRetries(0).Do(ctx).Into(&secret))
+	})
+	path := namespace + "/" + name
 	switch {
+	case isGone(err, name):
+		return provision.Secret{}, noSecret{"there is no Secret " + path}
 	case apierrors.IsNotFound(err):
-		return provision.Secret{}, noSecret{namespace, name}
-	case apierrors.IsForbidden(err):
-		return provision.Secret{}, fmt.Errorf("read Secret %s/%s: %w; the service account needs a Role that allows to get it", namespace, name, err)
-	case err != nil:
-		return provision.Secret{}, fmt.Errorf("read Secret %s/%s: %w", namespace, name, err)
-	case secret.Name != name || secret.Namespace != namespace:
-		return provision.Secret{}, fmt.Errorf("read Secret %s/%s: what answered is no Kubernetes API server", namespace, name)
+		err = elsewhere(http.StatusNotFound)
+	case apierrors.IsForbidden(err) && !apierrors.IsUnexpectedServerError(err):
+		err = fmt.Errorf("%w; the service account needs a Role that allows to get it", oneLine(err))
+	case err == nil && (secret.Name != name || secret.Namespace != namespace):
+		err = errors.New("what answered is not a Kubernetes API server")
+	case err == nil && secret.DeletionTimestamp != nil:
+		return provision.Secret{}, noSecret{"Secret " + path + " is being deleted"}
+	case err == nil:
+		return toSecret(secret), nil
 	}
-	return hide(secret), nil
+	return provision.Secret{}, oneLine(fmt.Errorf("read Secret %s: %w", path, err))
 }
 
-// SuperuserToken reads the token with which Nautobot is administered, from
-// the first of the keys that the Secret has. No error of it is a refusal: the
-// Secret may well come a little later.
-func (c *Client) SuperuserToken(ctx context.Context, namespace, name string, keys []string) (provision.Sensitive, error) {
-	secret, err := c.Secret(ctx, namespace, name)
-	if err != nil { // %v: that this Secret is missing is not that the other one is
-		return provision.Sensitive{}, fmt.Errorf("superuser token: %v", err)
+// isGone tells whether the API server itself says that there is no such
+// Secret: in a Status about it. client-go makes one up for any other 404.
+func isGone(err error, name string) bool {
+	status, ok := errors.AsType[*apierrors.StatusError](err)
+	if !ok || !apierrors.IsNotFound(err) || apierrors.IsUnexpectedServerError(err) {
+		return false
 	}
-	for _, key := range keys {
-		if value, ok := secret.Data[key]; ok {
-			return value, nil
-		}
-	}
-	return provision.Sensitive{}, fmt.Errorf("superuser token: Secret %s/%s has no key %s", namespace, name, strings.Join(keys, " or "))
+	about := status.ErrStatus.Details
+	return about != nil && about.Kind == "secrets" && about.Name == name
 }
 
 // Source reads one Secret whenever it is asked.
@@ -64,9 +69,9 @@ func (s source) Secret(ctx context.Context) (provision.Secret, error) {
 	return s.client.Secret(ctx, s.namespace, s.name)
 }
 
-// hide takes what provisioning needs of a Secret; its values cannot be
+// toSecret takes what provisioning needs of a Secret; its values cannot be
 // printed from then on.
-func hide(secret corev1.Secret) provision.Secret {
+func toSecret(secret corev1.Secret) provision.Secret {
 	data := map[string]provision.Sensitive{}
 	for key, value := range secret.Data {
 		data[key] = provision.Hide(string(value))

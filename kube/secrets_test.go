@@ -3,153 +3,137 @@ package kube
 import (
 	"encoding/base64"
 	"errors"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/rackerlabs/understack/go/nautobot-token/kube/kubetest"
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
 
-const secretPath = "/api/v1/namespaces/openstack/secrets/nautobot-token"
+const (
+	secretName = "openstack/nautobot-token"
+	secretPath = "/api/v1/namespaces/openstack/secrets/nautobot-token" //nolint:gosec // G101: a path
+)
 
 func encoded(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
 
 func TestSecretIsReadByName(t *testing.T) {
-	server := newAPIServer(t, map[string]answer{"GET " + secretPath: {status: 200, body: `{
-		"kind": "Secret", "apiVersion": "v1", "type": "Opaque", "immutable": true,
-		"metadata": {
-			"name": "nautobot-token", "namespace": "openstack", "uid": "u-1", "resourceVersion": "42",
-			"labels": {"token/type": "nautobot"}, "annotations": {"a": "b"}, "managedFields": [{"manager": "eso"}]
-		},
-		"data": {"username": "` + encoded("svc") + `", "password": "` + encoded(canary) + `", "binary": "` + encoded("\xff\x00\n") + `", "empty": ""}
-	}`}})
-	client := server.client(t)
-	for name, source := range map[string]provision.Source{
-		"Source": client.Source("openstack", "nautobot-token"),
-	} {
-		got, err := source.Secret(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		want := provision.Secret{
-			Namespace: "openstack", Name: "nautobot-token", UID: "u-1", ResourceVersion: "42",
-			Labels: map[string]string{"token/type": "nautobot"},
-		}
-		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(provision.Secret{}, "Data")); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", name, diff)
-		}
-		values := map[string]string{"username": "svc", "password": canary, "binary": "\xff\x00\n", "empty": ""}
-		if diff := cmp.Diff(values, revealed(got)); diff != "" {
-			t.Errorf("values (-want +got):\n%s", diff)
-		}
+	server := newServer(t)
+	values := map[string]string{"username": "svc", "password": canary, "binary": "\xff\x00\n", "empty": ""}
+	server.Put(secretName, values)
+	server.Annotate(secretName, "a", "b")
+	var agent, limit string
+	server.Intercept(func(r *http.Request, _ int) http.Handler {
+		agent, limit = r.UserAgent(), r.URL.Query().Get("timeout")
+		return nil
+	})
+	got, err := connect(t, server).Source("openstack", "nautobot-token").Secret(t.Context())
+	if err != nil {
+		t.Fatal(err)
 	}
-	if want := []string{"GET " + secretPath}; !cmp.Equal(want, server.requests) {
-		t.Errorf("requests are %q, want %q", server.requests, want)
+	want := provision.Secret{
+		Namespace: "openstack", Name: "nautobot-token", UID: "00000000-0000-4000-8000-000000000002", ResourceVersion: "3",
+		Labels: map[string]string{"token/type": "nautobot"},
 	}
-	if want := []string{"nautobot-token/test"}; !cmp.Equal(want, server.agents) {
-		t.Errorf("user agents are %q, want %q", server.agents, want)
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(provision.Secret{}, "Data")); diff != "" {
+		t.Errorf("Secret (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(values, revealed(got)); diff != "" {
+		t.Errorf("values (-want +got):\n%s", diff)
+	}
+	if want := []string{"GET " + secretPath}; !cmp.Equal(want, server.Requests()) {
+		t.Errorf("requests are %q, want %q", server.Requests(), want)
+	}
+	if agent != "nautobot-token/test" || limit != "20s" {
+		t.Errorf("the user agent is %q, the request may take %q, want nautobot-token/test and 20s", agent, limit)
 	}
 }
 
 // A Source asks anew each time, or a change during a run would go unseen.
 func TestSourceReadsAnew(t *testing.T) {
-	server := newAPIServer(t, map[string]answer{})
-	source := server.client(t).Source("openstack", "nautobot-token")
-	for _, version := range []string{"1", "2"} {
-		server.answers["GET "+secretPath] = answer{status: 200, body: `{"kind":"Secret","apiVersion":"v1","metadata":{"namespace":"openstack","name":"nautobot-token","resourceVersion":"` + version + `"}}`}
+	server := newServer(t)
+	source := connect(t, server).Source("openstack", "nautobot-token")
+	for _, value := range []string{"1", "2"} {
+		server.Put(secretName, map[string]string{"value": value})
 		got, err := source.Secret(t.Context())
-		if err != nil || got.ResourceVersion != version {
-			t.Errorf("version %q, error %v, want %s", got.ResourceVersion, err, version)
+		if err != nil || got.Data["value"].Reveal() != value {
+			t.Errorf("error %v, or not the value of now, %s", err, value)
 		}
 	}
 }
 
 func TestSecretFails(t *testing.T) {
+	const read = "read Secret openstack/nautobot-token: "
+	const notOurs = "the answer was 404, not in the Kubernetes API server's words: does something else answer there?"
+	const notFound = `"kind":"Status","apiVersion":"v1","status":"Failure","reason":"NotFound","code":404,"message":"secrets \"nautobot-token\" not found"`
+	answer := func(status int, contentType, body string) http.Handler {
+		return kubetest.Answer(status, contentType, body)
+	}
+	json := func(status int, body string) http.Handler { return answer(status, "application/json", body) }
 	tests := map[string]struct {
-		answer  answer
-		want    string // part of the error
+		answer  http.Handler
+		want    string // the error, or how it begins
 		missing bool
 	}{
-		"it is not there": {
-			status(404, "NotFound", `secrets \"nautobot-token\" not found`),
-			"there is no Secret openstack/nautobot-token", true,
-		},
+		"it is not there": {kubetest.Refuse(404), "there is no Secret openstack/nautobot-token", true},
 		"RBAC forbids it": {
-			status(403, "Forbidden", `secrets \"nautobot-token\" is forbidden: User \"x\" cannot get resource`),
-			`read Secret openstack/nautobot-token: secrets "nautobot-token" is forbidden: User "x" cannot get resource; the service account needs a Role that allows to get it`, false,
+			kubetest.Refuse(403),
+			read + `secrets "nautobot-token" is forbidden: User "system:serviceaccount:nautobot-token:nautobot-token" cannot get resource "secrets" in API group "" ` +
+				`in the namespace "openstack"; the service account needs a Role that allows to get it`, false,
 		},
-		"the login is not accepted": {status(401, "Unauthorized", "Unauthorized"), "read Secret openstack/nautobot-token: Unauthorized", false},
-		"the API server has trouble": {
-			status(500, "InternalError", "etcdserver: request timed out"),
-			"read Secret openstack/nautobot-token: etcdserver: request timed out", false,
-		},
-		"a proxy answers 404 with HTML": {answer{404, "text/html", "<html>" + canary}, "", true},
-		"a proxy answers 502 with HTML": {answer{502, "text/html", "<html>\n</html>"}, "read Secret openstack/nautobot-token: ", false},
-		"a proxy answers 200 with HTML": {answer{200, "text/html", "<html>" + canary}, "read Secret openstack/nautobot-token: ", false},
-		"the answer ends too early":     {answer{200, "", `{"kind":"Secret","apiVersion":"v1","data":{"token":"` + canary}, "read Secret openstack/nautobot-token: ", false},
-		"a value is not base64":         {answer{200, "", `{"kind":"Secret","apiVersion":"v1","data":{"token":"` + canary + `-"}}`}, "read Secret openstack/nautobot-token: ", false},
-		"a value is a number":           {answer{200, "", `{"kind":"Secret","apiVersion":"v1","data":{"` + canary + `":5}}`}, "read Secret openstack/nautobot-token: ", false},
-		"the data is a string":          {answer{200, "", `{"kind":"Secret","apiVersion":"v1","data":"` + canary + `"}`}, "read Secret openstack/nautobot-token: ", false},
+		"the login is not accepted":      {kubetest.Refuse(401), read + "Unauthorized", false},
+		"a proxy forbids it":             {answer(403, "text/html", "<html>\n"+canary), read + strings.Replace(notOurs, "404", "403", 1), false},
+		"a load balancer has no backend": {answer(404, "text/plain", "default backend - 404"), read + notOurs, false},
+		"a proxy answers 404 with HTML":  {answer(404, "text/html", "<html>"+canary), read + notOurs, false},
+		"a 404 without a body":           {answer(404, "", ""), read + notOurs, false},
+		"a 404 in JSON of another kind":  {json(404, `{"message":"no Route matched"}`), read + notOurs, false},
+		"a Status about nothing":         {json(404, `{`+notFound+`,"details":{}}`), read + notOurs, false},
+		"a Status without details":       {json(404, `{`+notFound+`}`), read + notOurs, false},
+		"a Status about another Secret":  {json(404, `{`+notFound+`,"details":{"name":"other","kind":"secrets"}}`), read + notOurs, false},
+		"a Status about a namespace":     {json(404, `{`+notFound+`,"details":{"name":"nautobot-token","kind":"namespaces"}}`), read + notOurs, false},
+		"another Secret":                 {json(200, `{"kind":"Secret","apiVersion":"v1","metadata":{"namespace":"openstack","name":"other"},"data":{}}`), read + "what answered is not a Kubernetes API server", false},
+		"a Secret of another namespace":  {json(200, `{"kind":"Secret","apiVersion":"v1","metadata":{"namespace":"other","name":"nautobot-token"},"data":{}}`), read + "what answered is not a Kubernetes API server", false},
+		"a proxy answers 200 with HTML":  {answer(200, "text/html", "<html>"+canary), read, false},
+		"the answer ends too early":      {json(200, `{"kind":"Secret","apiVersion":"v1","data":{"token":"`+canary), read, false},
+		"a value is not base64":          {json(200, `{"kind":"Secret","apiVersion":"v1","data":{"token":"`+canary+`-"}}`), read, false},
+		"a value is a number":            {json(200, `{"kind":"Secret","apiVersion":"v1","data":{"`+canary+`":5}}`), read, false},
+		"the data is a string":           {json(200, `{"kind":"Secret","apiVersion":"v1","data":"`+canary+`"}`), read, false},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			server := newAPIServer(t, map[string]answer{"GET " + secretPath: tc.answer})
-			secret, err := server.client(t).Secret(t.Context(), "openstack", "nautobot-token")
-			if err == nil || !strings.Contains(err.Error(), tc.want) || secret.Data != nil {
-				t.Errorf("error is %v, data %v, want one with %q", err, secret.Data, tc.want)
+			server := newServer(t)
+			server.Intercept(always(tc.answer))
+			client := connect(t, server)
+			client.pause = time.Hour
+			secret, err := client.Secret(t.Context(), "openstack", "nautobot-token")
+			if err == nil || secret.Data != nil {
+				t.Fatalf("error is %v, data %v, want an error alone", err, secret.Data)
+			}
+			if got := err.Error(); !strings.HasPrefix(got, tc.want) || tc.want != read && got != tc.want || strings.ContainsAny(got, "\r\n") {
+				t.Errorf("error is %q, want one line, %q", got, tc.want)
 			}
 			if got := errors.Is(err, provision.ErrNoSecret); got != tc.missing {
 				t.Errorf("ErrNoSecret is %v, want %v", got, tc.missing)
+			}
+			if n := len(server.Requests()); n != 1 {
+				t.Errorf("%d requests, want 1", n)
 			}
 			noCanary(t, err)
 		})
 	}
 }
 
-func TestSuperuserToken(t *testing.T) {
-	both := map[string]string{"apitoken": canary, "token": "second", "other": "third"}
-	tests := map[string]struct {
-		data map[string]string // nil: no Secret
-		keys []string
-		want string
-		err  string
-	}{
-		"the first key counts":          {both, []string{"apitoken", "token"}, canary, ""},
-		"the second, without the first": {map[string]string{"token": "second"}, []string{"apitoken", "token"}, "second", ""},
-		"the only key that is asked":    {both, []string{"other"}, "third", ""},
-		"none of the keys is there": {
-			map[string]string{"password": canary},
-			[]string{"apitoken", "token"},
-			"",
-			"superuser token: Secret openstack/nautobot-token has no key apitoken or token",
-		},
-		"there is no Secret": {nil, []string{"token"}, "", "superuser token: there is no Secret openstack/nautobot-token"},
-	}
-	for name, tc := range tests {
-		t.Run(name, func(t *testing.T) {
-			answers := map[string]answer{}
-			if tc.data != nil {
-				var pairs []string
-				for key, value := range tc.data {
-					pairs = append(pairs, `"`+key+`":"`+encoded(value)+`"`)
-				}
-				answers["GET "+secretPath] = answer{status: 200, body: `{"kind":"Secret","apiVersion":"v1","metadata":{"namespace":"openstack","name":"nautobot-token"},"data":{` + strings.Join(pairs, ",") + `}}`}
-			}
-			got, err := newAPIServer(t, answers).client(t).SuperuserToken(t.Context(), "openstack", "nautobot-token", tc.keys)
-			if got.Reveal() != tc.want {
-				t.Error("got another token")
-			}
-			if err == nil && tc.err != "" || err != nil && err.Error() != tc.err {
-				t.Errorf("error is %v, want %q", err, tc.err)
-			}
-			// It may well come a little later: no refusal, which is never tried again.
-			var refused *provision.Refusal
-			if errors.As(err, &refused) {
-				t.Error("the error is a refusal")
-			}
-			noCanary(t, err)
-		})
+func TestSecretThatIsBeingDeletedIsGone(t *testing.T) {
+	server := newServer(t)
+	server.Put(secretName, map[string]string{"token": canary})
+	server.SetDeletion(secretName)
+	secret, err := connect(t, server).Secret(t.Context(), "openstack", "nautobot-token")
+	if !errors.Is(err, provision.ErrNoSecret) || err.Error() != "Secret openstack/nautobot-token is being deleted" || secret.Data != nil {
+		t.Errorf("error is %v, data %v, want that it is gone", err, secret.Data)
 	}
 }

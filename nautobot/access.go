@@ -1,9 +1,12 @@
 package nautobot
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 
 	nb "github.com/nautobot/go-nautobot/v2"
 
@@ -16,9 +19,9 @@ type group struct {
 	Display string // the name too, also for those who may not see the group
 }
 
-func (g *group) valid() bool { return g.ID != 0 && g.Name+g.Display != "" }
+func (g *group) check() error { return want(g.ID != 0 && g.Name+g.Display != "") }
 
-func groups(read []group) []provision.Group {
+func toGroups(read []group) []provision.Group {
 	var known []provision.Group
 	for _, g := range read {
 		if g.Name == "" {
@@ -29,9 +32,9 @@ func groups(read []group) []provision.Group {
 	return known
 }
 
-// references names groups by id, or by name where there is none yet. The
+// toReferences names groups by id, or by name where there is none yet. The
 // model's own name is an accident of how go-nautobot was generated.
-func references(groups []provision.Group) []nb.BulkWritableCableRequestStatus {
+func toReferences(groups []provision.Group) []nb.BulkWritableCableRequestStatus {
 	if groups == nil {
 		return nil
 	}
@@ -97,12 +100,24 @@ type permission struct {
 	Enabled     *bool
 	ObjectTypes []string `json:"object_types"`
 	Actions     []string
-	Constraints any
-	Groups      []group
+	Constraints json.RawMessage // null: none
+	Groups      references
 }
 
-func (p *permission) valid() bool {
-	return p.ID != "" && p.Name != "" && p.Enabled != nil && p.ObjectTypes != nil
+// What is written back, or decides whether to write, has to have been read.
+func (p *permission) check() error {
+	return cmp.Or(
+		want(p.ID != "" && p.Name != "" && p.Enabled != nil && p.ObjectTypes != nil && p.Actions != nil && p.Constraints != nil),
+		p.Groups.check(),
+	)
+}
+
+// references are the groups of a user or a permission. What was not read must
+// not be taken for an empty list, nor written back.
+type references []group
+
+func (r references) check() error {
+	return want(r != nil && !slices.ContainsFunc(r, func(g group) bool { return g.ID == 0 }))
 }
 
 // Permission returns the permission of exactly that name, nil if there is none.
@@ -122,10 +137,11 @@ func (c *Client) Permission(ctx context.Context, name string) (*provision.Permis
 		if p.Name != name {
 			continue
 		}
-		constraints, _ := p.Constraints.(map[string]any)
+		var constraints map[string]any
+		_ = json.Unmarshal(p.Constraints, &constraints) // a list is none of ours
 		return &provision.Permission{
 			ID: p.ID, Name: p.Name, Enabled: *p.Enabled, ObjectTypes: p.ObjectTypes,
-			Actions: p.Actions, Constraints: constraints, Groups: groups(p.Groups),
+			Actions: p.Actions, Constraints: constraints, Groups: toGroups(p.Groups),
 		}, nil
 	}
 	return nil, nil
@@ -141,13 +157,13 @@ func (c *Client) SavePermission(ctx context.Context, p provision.Permission) err
 		if p.ID == "" {
 			_, resp, err := c.api.UsersPermissionsCreate(ctx).ObjectPermissionRequest(nb.ObjectPermissionRequest{
 				Name: p.Name, Enabled: &p.Enabled, ObjectTypes: p.ObjectTypes, Actions: p.Actions,
-				Constraints: p.Constraints, Groups: references(p.Groups),
+				Constraints: p.Constraints, Groups: toReferences(p.Groups),
 			}).Execute()
 			return resp, err
 		}
 		_, resp, err := c.api.UsersPermissionsPartialUpdate(ctx, p.ID).PatchedObjectPermissionRequest(nb.PatchedObjectPermissionRequest{
 			Enabled: &p.Enabled, ObjectTypes: p.ObjectTypes, Actions: p.Actions,
-			Constraints: p.Constraints, Groups: references(p.Groups),
+			Constraints: p.Constraints, Groups: toReferences(p.Groups),
 		}).Execute()
 		return resp, err
 	})

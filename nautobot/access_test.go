@@ -144,7 +144,7 @@ func TestGroupNamesAreKnownWithoutTheRightToViewGroups(t *testing.T) {
 			Constraints: map[string]any{"is_superuser": false, "is_staff": false, "groups__name": managed},
 		})
 		client := newClient(t, f.URL, f.AddToken("provisioner", nautobottest.Token{}).Key)
-		user, err := client.User(t.Context(), account)
+		user, _, err := client.FindUser(t.Context(), account)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -154,7 +154,7 @@ func TestGroupNamesAreKnownWithoutTheRightToViewGroups(t *testing.T) {
 		_, err = client.Permission(t.Context(), managed)
 		checkError(t, err, "find permission: Nautobot answered 403: You do not have permission to perform this action. "+
 			"(the superuser token's account needs users.view_objectpermission for this)", provision.ErrDenied)
-		if user, err := client.User(t.Context(), nautobottest.Admin); user != nil || err != nil {
+		if user, _, err := client.FindUser(t.Context(), nautobottest.Admin); user != nil || err != nil {
 			t.Errorf("the superuser is %v, %v, want unseen", user, err)
 		}
 	})

@@ -9,10 +9,12 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
 	nb "github.com/nautobot/go-nautobot/v2"
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
@@ -26,28 +28,32 @@ type Config struct {
 	Log       *slog.Logger
 	// Timeout is how long one request may take; 0: 20 s.
 	Timeout time.Duration
-	// Pause is how long to wait before a read is tried again, twice as long
-	// each time, 5 s at most; 0: half a second.
+	// Pause is how long to wait before a request is sent again, twice as long
+	// each time, up to about 5 s; 0: half a second.
 	Pause time.Duration
 	// Transport stands in for the network in tests; nil: the network.
 	Transport http.RoundTripper
+	// Proxy finds the proxy of a request by https; nil: the environment's.
+	Proxy func(*http.Request) (*url.URL, error)
 }
 
 const (
 	requestTimeout = 20 * time.Second
 	firstPause     = 500 * time.Millisecond
 	longestPause   = 5 * time.Second
+	// longestRetryAfter is as long as a server can make us wait.
+	longestRetryAfter = 30 * time.Second
+	// foreignRepeats is how often a read is sent again that something else
+	// than Nautobot refused: a firewall may take a moment to know us.
+	foreignRepeats = 3
 )
 
 // Client is a provision.Nautobot.
 type Client struct {
 	api    *nb.UsersAPIService
-	http   *http.Client
-	base   string
-	agent  string
 	token  provision.Sensitive
 	log    *slog.Logger
-	pause  time.Duration // before a read is tried again for the first time
+	pause  time.Duration // before a request is sent again for the first time
 	perTry time.Duration // how long one request may take
 }
 
@@ -55,16 +61,12 @@ var _ provision.Nautobot = (*Client)(nil)
 
 // New makes a client. It connects to nothing yet.
 func New(config Config) *Client {
-	base := strings.TrimRight(config.URL.String(), "/")
 	settings := nb.NewConfiguration()
-	settings.Servers = nb.ServerConfigurations{{URL: base + "/api"}}
+	settings.Servers = nb.ServerConfigurations{{URL: strings.TrimRight(config.URL.String(), "/") + "/api"}}
 	settings.UserAgent = config.UserAgent
 	settings.HTTPClient = newHTTPClient(config)
 	return &Client{
 		api:    nb.NewAPIClient(settings).UsersAPI,
-		http:   settings.HTTPClient,
-		base:   base,
-		agent:  config.UserAgent,
 		token:  config.Token,
 		log:    config.Log,
 		pause:  cmp.Or(config.Pause, firstPause),
@@ -77,6 +79,7 @@ type call struct {
 	operation string
 	needs     string          // the permission that the superuser token's account needs
 	login     provision.Login // empty: the superuser token
+	anonymous bool            // without any credentials
 	secrets   []provision.Sensitive
 	write     bool
 }
@@ -96,12 +99,20 @@ func (c call) writing(secrets ...provision.Sensitive) call {
 	return c
 }
 
+func (c call) byPassword() bool { return !c.login.Password.Empty() }
+
+func (c call) bySuperuser() bool {
+	return !c.anonymous && c.login.Password.Empty() && c.login.Token.Empty()
+}
+
 // context puts the credentials where go-nautobot looks for them: always
-// exactly one of the two kinds.
+// exactly one of the two kinds, except where none is wanted.
 func (c *Client) context(ctx context.Context, call call) context.Context {
 	token := c.token
 	switch {
-	case !call.login.Password.Empty():
+	case call.anonymous:
+		return ctx
+	case call.byPassword():
 		return context.WithValue(ctx, nb.ContextBasicAuth, nb.BasicAuth{
 			UserName: call.login.Username, Password: call.login.Password.Reveal(),
 		})
@@ -114,37 +125,49 @@ func (c *Client) context(ctx context.Context, call call) context.Context {
 }
 
 // do sends a request and decodes its answer into T. send gets the context to
-// use and returns what go-nautobot's Execute returned, less the model. Reads
-// are repeated while Nautobot is unreachable or broken, until ctx ends; writes
-// never: whoever asked has to look first.
+// use and returns what go-nautobot's Execute returned, less the model. It is
+// sent again where that may help and cannot harm, until ctx ends: see again.
 func do[T any](ctx context.Context, c *Client, call call, send func(context.Context) (*http.Response, error)) (T, error) {
-	pause := c.pause
-	var before error
+	backoff := wait.Backoff{Duration: c.pause, Factor: 2, Jitter: 0.2, Steps: 100, Cap: max(c.pause, longestPause)}
+	foreign := 0
+	var first error // says best why we wait
 	for {
-		value, err := try[T](ctx, c, call, send)
-		if err != nil && before != nil && ctx.Err() != nil {
-			return value, fmt.Errorf("gave up waiting: %w", before) // why says more than that the time is over
+		value, err := once[T](ctx, c, call, send)
+		if err != nil && first != nil && ctx.Err() != nil {
+			return value, gaveUp(first)
 		}
-		var failed *Error
-		if err == nil || call.write || !errors.As(err, &failed) || !failed.passing() {
+		failed, ok := errors.AsType[*Error](err)
+		if !ok || !failed.again(foreign) {
 			return value, err
 		}
-		before = err
-		c.log.Warn("waiting for Nautobot", "error", err.Error(), "pause", pause.String())
+		if failed.foreign {
+			foreign++
+		}
+		first = cmp.Or(first, err)
+		pause, about := failed.retryAfter, failed.retryAfter
+		if pause == 0 {
+			about = backoff.Duration // the rest is chance
+			pause = backoff.Step()
+		}
+		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < pause {
+			return value, gaveUp(first)
+		}
+		c.log.Warn("waiting for Nautobot", "error", err.Error(), "pause", about.String())
 		timer := time.NewTimer(pause)
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return value, fmt.Errorf("gave up waiting: %w", err)
+			return value, gaveUp(first)
 		}
-		pause = min(2*pause, longestPause)
 	}
 }
 
-// try sends the request once. A signal does not break it off: the context is
+func gaveUp(why error) error { return fmt.Errorf("gave up waiting: %w", why) }
+
+// once sends the request once. A signal does not break it off: the context is
 // looked at before it, and only its deadline holds during it.
-func try[T any](ctx context.Context, c *Client, call call, send func(context.Context) (*http.Response, error)) (T, error) {
+func once[T any](ctx context.Context, c *Client, call call, send func(context.Context) (*http.Response, error)) (T, error) {
 	var value T
 	if err := ctx.Err(); err != nil {
 		return value, fmt.Errorf("%s: %w", call.operation, context.Cause(ctx))
@@ -158,9 +181,11 @@ func try[T any](ctx context.Context, c *Client, call call, send func(context.Con
 
 	start := time.Now()
 	resp, err := send(c.context(sending, call))
-	failed := c.judge(call, resp, err)
-	if failed == nil && decode(resp, &value) != nil {
-		failed = c.unreadable(call, resp)
+	failed := c.classify(call, resp, err)
+	if failed == nil {
+		if err := decode(resp, &value); err != nil {
+			failed = c.unreadable(call, resp, err)
+		}
 	}
 	status := 0
 	if resp != nil {
@@ -173,48 +198,66 @@ func try[T any](ctx context.Context, c *Client, call call, send func(context.Con
 	return value, nil
 }
 
-// judge tells an answer from the lack of one. go-nautobot also reports an
-// answer that its own models cannot read; that is for decoding to find out.
-func (c *Client) judge(call call, resp *http.Response, err error) *Error {
+// classify tells an answer from the lack of one, and Nautobot's answers from
+// those of others. go-nautobot also reports an answer that its own models
+// cannot read; that is for decoding to find out.
+func (c *Client) classify(call call, resp *http.Response, err error) *Error {
 	failed := &Error{Operation: call.operation, write: call.write}
+	cleaned := func(text string) string { return clean(text, c.secrets(call)) }
 	var arrived *nb.GenericOpenAPIError // the body came whole; model or status was not liked
 	if resp == nil || err != nil && !errors.As(err, &arrived) {
-		failed.Reason, failed.Hint, failed.cause = unanswered(err)
-		failed.Reason = clean(failed.Reason, c.secrets(call))
+		failed.unanswered(err)
+		failed.Reason = cleaned(failed.Reason)
 		return failed
 	}
 	if resp.StatusCode < 300 {
 		return nil
 	}
 	failed.Status = resp.StatusCode
-	failed.fill(resp.Body)
-	failed.Reason = clean(failed.Reason, c.secrets(call))
-	superuser := call.login.Password.Empty() && call.login.Token.Empty()
 	switch {
 	case failed.Status < 400:
-		failed.Reason = "a redirect, which is not followed"
-		failed.Hint = "is --nautobot-url right?"
-	case failed.Reason == "" && failed.Status < 500:
-		failed.Hint = "not Nautobot's kind of answer: is --nautobot-url right?"
-	case superuser && failed.kind != nil:
-		failed.Hint = "the superuser token is not accepted"
-	case superuser && failed.Status == http.StatusForbidden:
+		failed.Reason, failed.Hint = redirect(resp)
+		failed.Reason = cleaned(failed.Reason)
+		return failed
+	case failed.Status == http.StatusTooManyRequests:
+		failed.retryAfter = retryAfter(resp.Header.Get("Retry-After"))
+	case failed.Status >= 500:
+		return failed // its "error" can quote a token
+	}
+	failed.readBody(resp, call, cleaned)
+	switch {
+	case failed.foreign || !call.bySuperuser():
+	case errors.Is(failed, provision.ErrDenied):
 		failed.Hint = "the superuser token's account needs " + call.needs + " for this"
+	case failed.kind != nil:
+		failed.Hint = "the superuser token is not accepted"
 	}
 	return failed
 }
 
+// retryAfter reads a number of seconds or a time; 0: it says neither.
+func retryAfter(text string) time.Duration {
+	var pause time.Duration
+	if seconds, err := strconv.Atoi(text); err == nil {
+		pause = time.Duration(min(seconds, 3600)) * time.Second
+	} else if at, err := http.ParseTime(text); err == nil {
+		pause = time.Until(at)
+	}
+	return max(0, min(pause, longestRetryAfter))
+}
+
 // unreadable says of an answer no more than its type: the text of a decoding
 // error can quote what it could not decode.
-func (c *Client) unreadable(call call, resp *http.Response) *Error {
-	kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
-	return &Error{
-		Operation: call.operation,
-		Status:    resp.StatusCode,
-		Reason:    fmt.Sprintf("the answer cannot be read (%s)", clean(kind, c.secrets(call))),
-		Hint:      "is --nautobot-url right?",
-		write:     call.write,
+func (c *Client) unreadable(call call, resp *http.Response, err error) *Error {
+	failed := &Error{Operation: call.operation, Status: resp.StatusCode, write: call.write}
+	if errors.Is(err, errKeysHidden) {
+		failed.Reason = err.Error()
+		failed.Hint = "nautobot-token has to see the keys of an account's own tokens, as Nautobot 2.4 to 3.2 show them: is there a setting, a plug-in or a gateway that hides them?"
+		return failed
 	}
+	failed.Reason = fmt.Sprintf("the answer cannot be read (%s)", clean(mediaType(resp), c.secrets(call)))
+	failed.Hint = "is --nautobot-url right?"
+	return failed
 }
 
 func (c *Client) secrets(call call) []provision.Sensitive {

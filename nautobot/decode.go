@@ -1,15 +1,22 @@
 package nautobot
 
 import (
+	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 )
 
-// errShape stands for every decoding error: the text of a real one can quote
-// what it could not decode.
-var errShape = errors.New("JSON of another shape than Nautobot's")
+var (
+	// errShape is every decoding error: the text of a real one can quote what
+	// it could not decode.
+	errShape = errors.New("JSON of another shape than Nautobot's")
+	// errKeysHidden: tokens come without their keys.
+	errKeysHidden = errors.New("tokens are listed without their keys")
+)
 
 // decode reads an answer into a pointer to one of our narrow structs. JSON that
 // lacks what Nautobot always says is another server's, and proves nothing.
@@ -24,7 +31,22 @@ func decode(resp *http.Response, into any) error {
 	if err != nil || json.Unmarshal(body, into) != nil {
 		return errShape
 	}
-	if checked, ok := into.(interface{ valid() bool }); ok && !checked.valid() {
+	return check(into)
+}
+
+// checked is an answer that knows what Nautobot always says in it.
+type checked interface{ check() error }
+
+func check(value any) error {
+	if value, ok := value.(checked); ok {
+		return value.check()
+	}
+	return nil
+}
+
+// want is for what an answer has to have.
+func want(has bool) error {
+	if !has {
 		return errShape
 	}
 	return nil
@@ -36,12 +58,19 @@ type nothing struct{}
 // object is an answer of which only the kind counts.
 type object map[string]any
 
-func (o *object) valid() bool { return *o != nil }
+func (o *object) check() error { return want(*o != nil) }
 
 // list is an answer to a request about several objects.
 type list[T any] []T
 
-func (l *list[T]) valid() bool { return *l != nil && allValid(*l) }
+func (l *list[T]) check() error {
+	for i := range *l {
+		if err := check(any(&(*l)[i])); err != nil {
+			return err
+		}
+	}
+	return want(*l != nil)
+}
 
 // page is one page of a list.
 type page[T any] struct {
@@ -49,13 +78,30 @@ type page[T any] struct {
 	Results list[T]
 }
 
-func (p *page[T]) valid() bool { return p.Count != nil && p.Results.valid() }
+func (p *page[T]) check() error { return cmp.Or(want(p.Count != nil), p.Results.check()) }
 
-func allValid[T any](items []T) bool {
-	for i := range items {
-		if checked, ok := any(&items[i]).(interface{ valid() bool }); ok && !checked.valid() {
-			return false
+const (
+	largestPage = 1000 // Nautobot's default for MAX_PAGE_SIZE
+	maxObjects  = 100 * largestPage
+)
+
+// all reads every page of a list. Pages are asked for by offset: the links in
+// the answers follow whatever host a request claims to be for.
+func all[T any](ctx context.Context, c *Client, call call, send func(ctx context.Context, offset int32) (*http.Response, error)) ([]T, error) {
+	var items []T
+	for {
+		found, err := do[page[T]](ctx, c, call, func(ctx context.Context) (*http.Response, error) {
+			return send(ctx, int32(len(items))) //nolint:gosec // G115: less than maxObjects
+		})
+		if err != nil {
+			return nil, err
+		}
+		items = append(items, found.Results...)
+		switch {
+		case len(items) >= *found.Count:
+			return items, nil
+		case len(found.Results) == 0, len(items) >= maxObjects:
+			return nil, fmt.Errorf("%s: Nautobot lists %d of %d objects", call.operation, len(items), *found.Count)
 		}
 	}
-	return true
 }

@@ -52,10 +52,11 @@ func texts(errs []error) []string {
 	return all
 }
 
+const foreignHint = " (not Nautobot's kind of answer: does a firewall, a gateway or a proxy stand in between, or is --nautobot-url wrong?)"
+
 func TestAnswersByKind(t *testing.T) {
 	const json, html = "application/json", "text/html; charset=utf-8"
 	const wrongURL = " (is --nautobot-url right?)"
-	const noNautobot = " (not Nautobot's kind of answer: is --nautobot-url right?)"
 	tests := map[string]struct {
 		status          int
 		contentType     string
@@ -93,6 +94,44 @@ func TestAnswersByKind(t *testing.T) {
 			[]error{provision.ErrDenied},
 			[]error{provision.ErrDenied},
 		},
+		"nobody has the token, and a gateway makes it a 401": {
+			401, json, `{"detail":"Invalid token"}`, "Nautobot answered 401: Invalid token", " (the superuser token is not accepted)", "",
+			[]error{provision.ErrInvalidToken},
+			[]error{provision.ErrInvalidToken},
+		},
+		"Nautobot's words in an answer about another thing": {
+			404, json, `{"detail":"Invalid token"}`, "Nautobot answered 404: Invalid token", "", "", nil, []error{provision.ErrUncertain},
+		},
+		"an API gateway's words": {
+			403, json, `{"message":"` + key + `"}`, "the answer was 403: JSON of another shape than Nautobot's" + foreignHint, "", "",
+			nil, []error{provision.ErrUncertain},
+		},
+		"an API gateway's words, one of them detail": {
+			403, "application/problem+json", `{"detail":"Invalid token","status":403}`,
+			"the answer was 403: JSON of another shape than Nautobot's" + foreignHint, "", "", nil, []error{provision.ErrUncertain},
+		},
+		"a list of errors that is no list of texts": {
+			400, json, `{"errors":[{"code":1020}]}`, "the answer was 400: JSON of another shape than Nautobot's" + foreignHint, "", "",
+			nil, []error{provision.ErrUncertain},
+		},
+		"a field beside what is no field": {
+			400, json, `{"key":["taken"],"success":false}`, "the answer was 400: JSON of another shape than Nautobot's" + foreignHint, "", "",
+			nil, []error{provision.ErrUncertain},
+		},
+		"fields with a status for something else": {
+			403, json, `{"key":["taken"]}`, "the answer was 403: JSON of another shape than Nautobot's" + foreignHint, "", "",
+			nil, []error{provision.ErrUncertain},
+		},
+		"a place in a list is at fault": {
+			400, json, `{"actions":{"0":["not a word"],"2":["nor this"]}}`, "Nautobot answered 400: actions: not a word; actions: nor this", "", "",
+			[]error{provision.ErrRejected}, []error{provision.ErrRejected},
+		},
+		"nothing but a status": {
+			403, "", "", "the answer was 403: an empty body" + foreignHint, "", "", nil, []error{provision.ErrUncertain},
+		},
+		"the text of a firewall that says no type": {
+			403, "", "x", "the answer was 403: a body of unknown type" + foreignHint, "", "", nil, []error{provision.ErrUncertain},
+		},
 		"one field is at fault": {
 			400, json, `{"key":["Token with this Key already exists."]}`,
 			"Nautobot answered 400: key: Token with this Key already exists.", "", "",
@@ -109,7 +148,7 @@ func TestAnswersByKind(t *testing.T) {
 			400, json, `{"detail":"JSON parse error - Extra data"}`, "Nautobot answered 400: JSON parse error - Extra data", "", "", nil, nil,
 		},
 		"the host is not allowed": {
-			400, html, "<h1>Bad Request (400)</h1>", "Nautobot answered 400" + noNautobot, "", "", nil, nil,
+			400, html, "<h1>Bad Request (400)</h1>", "the answer was 400: text/html" + foreignHint, "", "", nil, []error{provision.ErrUncertain},
 		},
 		"there is no such object": {
 			404, json, `{"detail":"No Token matches the given query."}`, "Nautobot answered 404: No Token matches the given query.", "", "",
@@ -117,10 +156,10 @@ func TestAnswersByKind(t *testing.T) {
 			[]error{provision.ErrUncertain},
 		},
 		"there is no such page": {
-			404, html, "<html>", "Nautobot answered 404" + noNautobot, "", "", nil, []error{provision.ErrUncertain},
+			404, html, "<html>", "the answer was 404: text/html" + foreignHint, "", "", nil, []error{provision.ErrUncertain},
 		},
 		"some proxy wants a password": {
-			401, html, "<html>", "Nautobot answered 401" + noNautobot, "", "", nil, nil,
+			401, html, "<html>", "the answer was 401: text/html" + foreignHint, "", "", nil, []error{provision.ErrUncertain},
 		},
 		"too many requests": {
 			429, json, `{"detail":"Request was throttled."}`, "Nautobot answered 429: Request was throttled.", "", "", nil, nil,
@@ -160,53 +199,45 @@ func TestAnswersByKind(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, nautobottest.Options{})
 			f.pause = forever
-			f.Intercept(func(nautobottest.Request, int) nautobottest.Fault {
-				return nautobottest.Answer(tc.status, tc.contentType, tc.body)
-			})
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			_, err := f.CreateToken(ctx, byPassword, provision.TokenFields{Key: provision.Hide(key)})
-			checkError(t, err, "create token: "+tc.text+tc.ofWrite, tc.write...)
-
+			var cancel context.CancelFunc
 			f.Intercept(func(nautobottest.Request, int) nautobottest.Fault {
 				cancel() // ends the waiting, not the request
 				return nautobottest.Answer(tc.status, tc.contentType, tc.body)
 			})
-			_, err = f.Client.User(ctx, account)
-			waited := ""
-			if tc.status >= 500 || tc.status == 429 {
-				waited = "gave up waiting: "
-			}
-			checkError(t, err, waited+"find user: "+tc.text+tc.ofRead, tc.read...)
+			waited := map[bool]string{true: "gave up waiting: "}
+			throttled := tc.status == 429
+			repeated := throttled || tc.status >= 500 || strings.HasPrefix(tc.text, "the answer was")
+
+			var ctx context.Context
+			ctx, cancel = context.WithCancel(t.Context())
+			_, err := f.CreateToken(ctx, byToken, provision.TokenFields{Key: provision.Hide(key)})
+			checkError(t, err, waited[throttled]+"create token: "+tc.text+tc.ofWrite, tc.write...)
+
+			ctx, cancel = context.WithCancel(t.Context())
+			_, _, err = f.FindUser(ctx, account)
+			checkError(t, err, waited[repeated]+"find user: "+tc.text+tc.ofRead, tc.read...)
 		})
 	}
 }
 
+// Not the secret alone: the whole text. The field's name stays.
 func TestTextsThatQuoteASecretAreRedacted(t *testing.T) {
+	const refused = "create token: Nautobot answered 400: "
 	tests := map[string]struct {
 		status     int
 		body, want string
 	}{
 		"the key in the text of a field": {
-			400, `{"key":["` + key + ` is not good, nor is ` + key + `."]}`,
-			"create token: Nautobot answered 400: key: [redacted] is not good, nor is [redacted].",
+			400, `{"key":["` + key + ` is not good.","It is taken."]}`, refused + "key: [redacted]; key: It is taken.",
 		},
 		"the password in a detail": {
-			403, `{"detail":"` + password + `"}`, "create token: Nautobot answered 403: [redacted]",
+			403, `{"detail":"we do not know ` + password + `"}`, "create token: Nautobot answered 403: [redacted]",
 		},
-		"the key as the name of a field": {
-			400, `{"` + key + `":["bad"]}`, "create token: Nautobot answered 400: [redacted]: bad",
-		},
-		"the key written with escapes": {
-			400, `{"key":["\u0063anary0key0canary0key0canary0key0canary0"]}`, "create token: Nautobot answered 400: key: [redacted]",
-		},
-		"the key deep in something that is no text": {
-			400, `{"key":[{"value":["` + key + `"]}]}`, "create token: Nautobot answered 400: key: map[value:[[redacted]]]",
-		},
-		"line breaks and escape sequences": {
-			400, `{"key":["one\ntwo\r\n\u001b[31mred\u0000\u0085\u009b31m"]}`,
-			"create token: Nautobot answered 400: key: one two   [31mred   31m",
-		},
+		"the key as the name of a field":     {400, `{"` + key + `":["bad"]}`, refused + "[redacted]: bad"},
+		"the key written with escapes":       {400, `{"key":["\u0063anary0key0canary0key0canary0key0canary0"]}`, refused + "key: [redacted]"},
+		"the key in a place of a list":       {400, `{"key":{"0":["` + key + `"]}}`, refused + "key: [redacted]"},
+		"line breaks and escape sequences":   {400, `{"key":["one\ntwo\r\n\u001b[31mred\u0000\u0085\u009b31m"]}`, refused + "key: one two   [31mred   31m"},
+		"line separators, and text reversed": {400, `{"key":["one\u2028two\u2029\u202eeerht"]}`, refused + "key: one two  eerht"},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -229,17 +260,8 @@ func TestSuperuserTokenIsRedacted(t *testing.T) {
 		return nautobottest.Answer(403, "application/json", `{"detail":"who is `+f.Server.Token+`?"}`)
 	})
 	err := f.Client.UpdateUser(t.Context(), someID, provision.UserFields{Password: provision.Hide(password)})
-	checkError(t, err, "update user: Nautobot answered 403: who is [redacted]? "+
+	checkError(t, err, "update user: Nautobot answered 403: [redacted] "+
 		"(the superuser token's account needs users.change_user for this)", provision.ErrDenied)
-}
-
-// A secret that is part of another one must not save the rest of it.
-func TestSecretInsideASecretIsRedacted(t *testing.T) {
-	login := provision.Login{Username: account, Password: provision.Hide("canary0key0"), Token: provision.Hide(key)}
-	got := clean("it was "+key+".", []provision.Sensitive{login.Password, login.Token})
-	if want := "it was [redacted]."; got != want {
-		t.Errorf("clean = %q, want %q", got, want)
-	}
 }
 
 func TestLongTextsAreCut(t *testing.T) {

@@ -73,7 +73,9 @@ func newFixture(t *testing.T, options nautobottest.Options) *fixture {
 // checkRequest checks what holds for every request that the client sends.
 func checkRequest(t *testing.T, r nautobottest.Request, superuserToken string) {
 	t.Helper()
-	if r.AuthorizationHeaders != 1 {
+	// To learn what Nautobot says to somebody without credentials takes a request without them.
+	anonymous := r.AuthorizationHeaders == 0 && r.Method == http.MethodGet && r.Path == "/api/users/tokens/" && r.RawQuery == "limit=1"
+	if r.AuthorizationHeaders != 1 && !anonymous {
 		t.Errorf("%v has %d Authorization headers, want 1", r, r.AuthorizationHeaders)
 	}
 	if !strings.HasSuffix(r.Path, "/") {
@@ -149,12 +151,17 @@ func noSecret(t *testing.T, what, text string, more ...string) {
 // stub is a server that answers every request in one way, and a client of it.
 func stub(t *testing.T, answer http.HandlerFunc) *Client {
 	t.Helper()
+	return newClient(t, stubServer(t, answer), "canary-superuser")
+}
+
+func stubServer(t *testing.T, answer http.HandlerFunc) (origin string) {
+	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body) // only then does the server notice that the client is gone
 		answer(w, r)
 	}))
 	t.Cleanup(server.Close)
-	return newClient(t, server.URL, "canary-superuser")
+	return server.URL
 }
 
 // operation is one method of the client, called with the account's secrets.
@@ -166,7 +173,7 @@ type operation struct {
 
 // operations are all that can send a request.
 var operations = []operation{
-	{"User", false, func(ctx context.Context, c *Client) error { _, err := c.User(ctx, account); return err }},
+	{"FindUser", false, func(ctx context.Context, c *Client) error { _, _, err := c.FindUser(ctx, account); return err }},
 	{"OwnedUsers", false, func(ctx context.Context, c *Client) error { _, err := c.OwnedUsers(ctx, "ns/name"); return err }},
 	{"Authenticate by password", false, func(ctx context.Context, c *Client) error { return c.Authenticate(ctx, byPassword) }},
 	{"Authenticate by token", false, func(ctx context.Context, c *Client) error { return c.Authenticate(ctx, byToken) }},

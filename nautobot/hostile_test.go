@@ -2,11 +2,14 @@ package nautobot
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"strings"
@@ -106,7 +109,7 @@ func TestHostileAnswers(t *testing.T) {
 			answer: func(w http.ResponseWriter, r *http.Request) {
 				http.Redirect(w, r, "http://127.0.0.1:1/"+key, http.StatusTemporaryRedirect)
 			},
-			text:    "Nautobot answered 307: a redirect, which is not followed (is --nautobot-url right?)",
+			text:    "Nautobot answered 307: a redirect to http://127.0.0.1:1, which is not followed (is --nautobot-url right?)",
 			certain: true,
 		},
 		"redirects to itself": {
@@ -216,6 +219,60 @@ func TestAnswersWithMissingFields(t *testing.T) {
 	}
 }
 
+// What is written back has to have been read: a list that is not there is not
+// an empty list.
+func TestAnswersWithoutWhatDecides(t *testing.T) {
+	user := map[string]any{
+		"id": someID, "username": account, "first_name": "f", "last_name": "ns/name", "email": "", "is_active": true, "is_superuser": false,
+		"is_staff": false, "groups": []any{map[string]any{"id": 1, "name": managed}},
+	}
+	permission := map[string]any{
+		"id": someID, "name": managed, "enabled": true, "object_types": []string{"users.token"}, "actions": []string{"view"}, "constraints": nil,
+		"groups": []any{map[string]any{"id": 1, "name": managed}},
+	}
+	tests := map[string]struct {
+		object map[string]any
+		ask    func(*Client) error
+	}{
+		"a user": {user, func(c *Client) error {
+			users, err := c.OwnedUsers(t.Context(), "ns/name")
+			return cmp.Or(err, want(len(users) == 1 && len(users[0].Groups) == 1))
+		}},
+		"a permission": {permission, func(c *Client) error {
+			p, err := c.Permission(t.Context(), managed)
+			return cmp.Or(err, want(p != nil && len(p.Groups) == 1))
+		}},
+	}
+	for name, tc := range tests {
+		answer := func(object map[string]any) *Client {
+			text, err := json.Marshal(map[string]any{"count": 1, "results": []any{object}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return stub(t, say("application/json", string(text)))
+		}
+		if err := tc.ask(answer(tc.object)); err != nil {
+			t.Errorf("%s with all fields: error is %v", name, err)
+		}
+		for field := range tc.object {
+			less := maps.Clone(tc.object)
+			delete(less, field)
+			if _, ok := errors.AsType[*Error](tc.ask(answer(less))); !ok {
+				t.Errorf("%s without %s is taken", name, field)
+			}
+			less[field] = nil
+			if _, ok := errors.AsType[*Error](tc.ask(answer(less))); !ok && field != "constraints" {
+				t.Errorf("%s with null as %s is taken", name, field)
+			}
+		}
+		unknown := maps.Clone(tc.object)
+		unknown["groups"] = []any{map[string]any{"name": managed}}
+		if _, ok := errors.AsType[*Error](tc.ask(answer(unknown))); !ok {
+			t.Errorf("%s with a group that has no id is taken", name)
+		}
+	}
+}
+
 // Deleting has no answer but its status: only Nautobot's own counts.
 func TestDeletingIsBelievedOnlyWithNautobotsAnswer(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{
@@ -235,13 +292,13 @@ func TestDeletingIsBelievedOnlyWithNautobotsAnswer(t *testing.T) {
 
 // Credentials go to one origin and nowhere else, whatever a redirect says.
 func TestRedirectsAreNotFollowed(t *testing.T) {
-	elsewhere := stub(t, func(_ http.ResponseWriter, r *http.Request) {
+	elsewhere := stubServer(t, func(_ http.ResponseWriter, r *http.Request) {
 		t.Errorf("%s went to another host, Authorization %v", r.Method, r.Header["Authorization"] != nil)
 	})
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		for _, op := range operations {
 			client := stub(t, func(w http.ResponseWriter, r *http.Request) {
-				http.Redirect(w, r, elsewhere.base+r.URL.Path, status)
+				http.Redirect(w, r, elsewhere+r.URL.Path, status)
 			})
 			if err := op.call(t.Context(), client); err == nil {
 				t.Errorf("%d, %s: no error", status, op.name)

@@ -1,20 +1,20 @@
 package nautobot
 
 import (
+	"cmp"
 	"context"
-	"io"
+	"crypto/rand"
+	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	nb "github.com/nautobot/go-nautobot/v2"
 
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
-)
-
-const (
-	largestPage = 1000 // Nautobot's default for MAX_PAGE_SIZE
-	maxTokens   = 100 * largestPage
 )
 
 type token struct {
@@ -22,16 +22,31 @@ type token struct {
 	Key          string
 	Display      string // the last characters of the key, and the owner: never shown
 	Description  string
+	Created      time.Time
 	Expires      *time.Time
 	WriteEnabled *bool `json:"write_enabled"`
 }
 
-func (t *token) valid() bool { return t.ID != "" && t.Key != "" && t.WriteEnabled != nil }
+func (t *token) check() error {
+	if t.ID != "" && t.WriteEnabled != nil && hidden(t.Key) {
+		return errKeysHidden
+	}
+	return want(t.ID != "" && t.WriteEnabled != nil)
+}
 
-func (t *token) domain() provision.Token {
+// hidden tells of a key that is not there, is shortened, or is put out of
+// sight by a row of one sign. A real one could have such a row, by one chance
+// in more than a million million.
+func hidden(key string) bool {
+	first, _ := utf8.DecodeRuneInString(key)
+	masked := !unicode.IsLetter(first) && !unicode.IsDigit(first) && strings.HasPrefix(key, strings.Repeat(string(first), 8))
+	return len(key) != keyLength || masked
+}
+
+func toToken(t token) provision.Token {
 	known := provision.Token{
 		ID: t.ID, Key: provision.Hide(t.Key), Username: owner(t.Display),
-		Description: t.Description, Writable: *t.WriteEnabled,
+		Description: t.Description, Created: t.Created, Writable: *t.WriteEnabled,
 	}
 	if t.Expires != nil {
 		known.Expires = *t.Expires
@@ -50,62 +65,83 @@ func owner(display string) string {
 	return name
 }
 
-// Authenticate tells whether the login opens the account, whatever its rights are.
+// Authenticate tells whether the login opens the account, whatever its rights
+// are.
 func (c *Client) Authenticate(ctx context.Context, login provision.Login) error {
-	call := as(login, "check token")
-	send := func(ctx context.Context) (*http.Response, error) {
+	if !login.Password.Empty() {
+		return c.authenticateByPassword(ctx, login)
+	}
+	_, err := do[object](ctx, c, as(login, "check token"), func(ctx context.Context) (*http.Response, error) {
 		_, resp, err := c.api.UsersConfigRetrieve(ctx).Execute()
 		return resp, err
-	}
-	if !login.Password.Empty() {
-		call.operation = "check password"
-		// The only endpoint that takes a password; OPTIONS needs no right there.
-		send = func(ctx context.Context) (*http.Response, error) {
-			req, err := http.NewRequestWithContext(ctx, http.MethodOptions, c.base+"/api/users/tokens/", http.NoBody)
-			if err != nil {
-				return nil, err
-			}
-			req.SetBasicAuth(login.Username, login.Password.Reveal())
-			req.Header.Set("Accept", "application/json")
-			req.Header.Set("User-Agent", c.agent)
-			resp, err := c.http.Do(req)
-			if err != nil {
-				return nil, err
-			}
-			defer func() { _ = resp.Body.Close() }()
-			body, err := io.ReadAll(resp.Body)
-			resp.Body = io.NopCloser(strings.NewReader(string(body)))
-			return resp, err
-		}
-	}
-	_, err := do[object](ctx, c, call, send)
+	})
 	return err
+}
+
+// errNoBasic: passwords cannot be checked, nor tokens made with them.
+var errNoBasic = errors.New("Basic authentication does not reach Nautobot: something in between drops it") //nolint:staticcheck // ST1005: its name
+
+// authenticateByPassword asks for tokens, the only thing that Nautobot gives
+// for a password. It refuses with the same status to those with a wrong
+// password, without credentials and without the right, in words that may be
+// translated. What they mean shows by comparison: with the words for a login
+// that is wrong for certain, and for none at all.
+func (c *Client) authenticateByPassword(ctx context.Context, login provision.Login) error {
+	const operation = "check password"
+	own := c.askByPassword(ctx, as(login, operation))
+	if !errors.Is(own, provision.ErrDenied) {
+		return own
+	}
+	wrong := c.askByPassword(ctx, as(provision.Login{Username: "nobody-" + rand.Text(), Password: provision.Hide(rand.Text())}, operation))
+	if !errors.Is(wrong, provision.ErrDenied) {
+		return cmp.Or(wrong, fmt.Errorf("%s: a login that is wrong for certain is accepted", operation))
+	}
+	anonymous := c.askByPassword(ctx, call{operation: operation, anonymous: true})
+	switch {
+	case anonymous == nil:
+		return fmt.Errorf("%s: tokens are listed without credentials", operation)
+	case !errors.Is(anonymous, provision.ErrDenied):
+		return anonymous
+	case wordsOf(wrong) == wordsOf(anonymous):
+		return fmt.Errorf("%s: %w", operation, errNoBasic)
+	case wordsOf(own) == wordsOf(wrong):
+		return own
+	}
+	return nil // the right password, without the right to see tokens
+}
+
+func (c *Client) askByPassword(ctx context.Context, call call) error {
+	_, err := do[object](ctx, c, call, func(ctx context.Context) (*http.Response, error) {
+		_, resp, err := c.api.UsersTokensList(ctx).Limit(1).Execute()
+		return resp, err
+	})
+	return err
+}
+
+// wordsOf are Nautobot's own in an error.
+func wordsOf(err error) string {
+	if failed, ok := errors.AsType[*Error](err); ok {
+		return failed.detail
+	}
+	return ""
 }
 
 // Tokens lists the account's tokens, those that it may see.
 func (c *Client) Tokens(ctx context.Context, login provision.Login) ([]provision.Token, error) {
+	found, err := all[token](ctx, c, as(login, "list tokens"), func(ctx context.Context, offset int32) (*http.Response, error) {
+		// Never by key: a filter stands in the URL, and URLs are logged.
+		request := c.api.UsersTokensList(ctx).Limit(largestPage)
+		if offset > 0 {
+			request = request.Offset(offset)
+		}
+		_, resp, err := request.Execute()
+		return resp, err
+	})
 	var tokens []provision.Token
-	call := as(login, "list tokens")
-	for {
-		found, err := do[page[token]](ctx, c, call, func(ctx context.Context) (*http.Response, error) {
-			// Never by key: a filter stands in the URL, and URLs are logged.
-			request := c.api.UsersTokensList(ctx).Limit(largestPage)
-			if len(tokens) > 0 {
-				request = request.Offset(int32(len(tokens))) //nolint:gosec // G115: at most maxTokens
-			}
-			_, resp, err := request.Execute()
-			return resp, err
-		})
-		if err != nil {
-			return nil, err
-		}
-		for _, t := range found.Results {
-			tokens = append(tokens, t.domain())
-		}
-		if len(found.Results) == 0 || len(tokens) >= *found.Count || len(tokens) >= maxTokens {
-			return tokens, nil
-		}
+	for _, t := range found {
+		tokens = append(tokens, toToken(t))
 	}
+	return tokens, err
 }
 
 // CreateToken makes a token of the account, with the key that fields give.
@@ -121,7 +157,7 @@ func (c *Client) CreateToken(ctx context.Context, login provision.Login, fields 
 	if err != nil {
 		return provision.Token{}, err
 	}
-	return made.domain(), nil
+	return toToken(made), nil
 }
 
 // UpdateToken writes the fields that are set and no other. The key is not

@@ -1,8 +1,10 @@
 package nautobot
 
 import (
+	"context"
 	"crypto/tls"
 	"net/http"
+	"net/url"
 	"strings"
 )
 
@@ -12,18 +14,53 @@ const maxAnswer = 8 << 20 // bytes; a page of 1000 tokens has about 0.4 MB
 func newHTTPClient(config Config) *http.Client {
 	transport := config.Transport
 	if transport == nil {
-		network := http.DefaultTransport.(*http.Transport).Clone()
-		network.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: config.Roots}
-		// Nautobot's own uWSGI hangs up without saying so, and a POST on such a
-		// connection fails.
-		network.DisableKeepAlives = true
-		transport = network
+		transport = newNetwork(config)
 	}
 	return &http.Client{
 		Transport: bounded{withGroups{transport}},
 		// A redirect could take credentials elsewhere, or turn a POST into a GET.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+}
+
+// network has connections of their own for reads and for writes. Nautobot's
+// uWSGI hangs up without saying so. A read on such a connection is sent again
+// by net/http, a write cannot be: it gets a fresh connection each time.
+type network struct{ reads, writes *http.Transport }
+
+func newNetwork(config Config) network {
+	reads := http.DefaultTransport.(*http.Transport).Clone()
+	reads.TLSClientConfig = &tls.Config{
+		MinVersion: tls.VersionTLS12, RootCAs: config.Roots,
+		ClientSessionCache: tls.NewLRUClientSessionCache(0), // shared: a fresh connection needs no full handshake
+	}
+	reads.MaxIdleConnsPerHost = reads.MaxIdleConns // there is one host
+	proxy := config.Proxy
+	if proxy == nil {
+		proxy = http.ProxyFromEnvironment
+	}
+	reads.Proxy = func(req *http.Request) (*url.URL, error) {
+		if req.URL.Scheme != "https" {
+			return nil, nil // a proxy would see the credentials
+		}
+		return proxy(req)
+	}
+	reads.OnProxyConnectResponse = func(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
+		if resp.StatusCode != http.StatusOK {
+			return proxyError{resp.StatusCode}
+		}
+		return nil
+	}
+	writes := reads.Clone()
+	writes.DisableKeepAlives = true
+	return network{reads, writes}
+}
+
+func (n network) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Method == http.MethodGet {
+		return n.reads.RoundTrip(req)
+	}
+	return n.writes.RoundTrip(req)
 }
 
 // bounded cuts off endless answers: go-nautobot reads a body to its end.

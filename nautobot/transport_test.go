@@ -48,7 +48,7 @@ func TestTLS(t *testing.T) {
 		"by another name":            {strings.Replace(secure.URL, "127.0.0.1", "localhost", 1), ca, "tls: failed to verify certificate"},
 		"where plain http is":        {strings.Replace(fake.URL, "http:", "https:", 1), ca, "no answer from Nautobot: the server speaks plain http there (is --nautobot-url right?)"},
 		"where TLS is out of date":   {old.URL, ca, "tls: "},
-		"as plain http where TLS is": {strings.Replace(secure.URL, "https:", "http:", 1), ca, "Nautobot answered 400 (not Nautobot's kind of answer: is --nautobot-url right?)"},
+		"as plain http where TLS is": {strings.Replace(secure.URL, "https:", "http:", 1), ca, "the answer was 400: the server speaks https there (--nautobot-url has to begin with https)"},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -76,7 +76,7 @@ func TestUntrustedServerIsNotWaitedFor(t *testing.T) {
 	defer secure.Close()
 	client := newClient(t, secure.URL, fake.Token)
 	client.pause = forever
-	if _, err := client.User(t.Context(), account); err == nil {
+	if _, _, err := client.FindUser(t.Context(), account); err == nil {
 		t.Error("no error")
 	}
 	if n := len(fake.Requests()); n != 0 {
@@ -87,12 +87,12 @@ func TestUntrustedServerIsNotWaitedFor(t *testing.T) {
 func TestNautobotBelowAPath(t *testing.T) {
 	for _, path := range []string{"", "/", "/nautobot", "/nautobot/"} {
 		var got []string
-		client := stub(t, func(w http.ResponseWriter, r *http.Request) {
+		origin := stubServer(t, func(w http.ResponseWriter, r *http.Request) {
 			got = append(got, r.URL.Path)
 			say("application/json", `{"count":0,"results":[]}`)(w, r)
 		})
-		client = newClient(t, client.base+path, "canary-superuser")
-		if _, err := client.User(t.Context(), account); err != nil {
+		client := newClient(t, origin+path, "canary-superuser")
+		if _, _, err := client.FindUser(t.Context(), account); err != nil {
 			t.Error(err)
 		}
 		if err := client.Authenticate(t.Context(), byPassword); err != nil {
@@ -109,10 +109,10 @@ func TestNautobotBelowAPath(t *testing.T) {
 // What the requests look like: the access log of Nautobot holds nothing but this.
 func TestRequestLines(t *testing.T) {
 	want := map[string]string{
-		"User":                     "GET /api/users/users/?depth=1&exclude_m2m=false&username=svc-openstack Token",
+		"FindUser":                 "GET /api/users/users/?depth=1&exclude_m2m=false&limit=1000&username__ie=svc-openstack Token",
 		"OwnedUsers":               "GET /api/users/users/?depth=1&exclude_m2m=false&last_name=ns%2Fname&limit=1000 Token",
 		"ClearPassword":            "PUT /api/users/users/" + someID + "/?exclude_m2m=false Token",
-		"Authenticate by password": "OPTIONS /api/users/tokens/? Basic",
+		"Authenticate by password": "GET /api/users/tokens/?limit=1 Basic",
 		"Authenticate by token":    "GET /api/users/config/? Token",
 		"Tokens":                   "GET /api/users/tokens/?limit=1000 Basic",
 		"GroupExists":              "GET /api/users/groups/?name=nautobot-token-managed Token",

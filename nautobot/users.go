@@ -1,6 +1,7 @@
 package nautobot
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -14,49 +15,52 @@ import (
 type user struct {
 	ID          string
 	Username    string
-	FirstName   string `json:"first_name"`
-	LastName    string `json:"last_name"`
-	Email       string
+	FirstName   *string `json:"first_name"`
+	LastName    *string `json:"last_name"`
+	Email       *string
 	IsActive    *bool `json:"is_active"`
 	IsSuperuser *bool `json:"is_superuser"`
 	IsStaff     *bool `json:"is_staff"`
-	Groups      []group
+	Groups      references
 }
 
-func (u *user) valid() bool {
-	return u.ID != "" && u.Username != "" && u.IsActive != nil && u.IsSuperuser != nil && u.IsStaff != nil
+// What is written back, or decides whether to write, has to have been read.
+func (u *user) check() error {
+	return cmp.Or(
+		want(u.ID != "" && u.Username != "" && u.FirstName != nil && u.LastName != nil && u.Email != nil),
+		want(u.IsActive != nil && u.IsSuperuser != nil && u.IsStaff != nil),
+		u.Groups.check(),
+	)
 }
 
-func (u *user) domain() provision.User {
+func toUser(u user) provision.User {
 	return provision.User{
-		ID: u.ID, Username: u.Username, FirstName: u.FirstName, LastName: u.LastName, Email: u.Email,
-		Active: *u.IsActive, Superuser: *u.IsSuperuser, Staff: *u.IsStaff, Groups: groups(u.Groups),
+		ID: u.ID, Username: u.Username, FirstName: *u.FirstName, LastName: *u.LastName, Email: *u.Email,
+		Active: *u.IsActive, Superuser: *u.IsSuperuser, Staff: *u.IsStaff, Groups: toGroups(u.Groups),
 	}
 }
 
-// User returns the account of exactly that name, nil if there is none.
-func (c *Client) User(ctx context.Context, username string) (*provision.User, error) {
+// FindUser returns the account of exactly that name, nil if there is none, and
+// the names of accounts that differ from it in upper and lower case only.
+func (c *Client) FindUser(ctx context.Context, username string) (user *provision.User, similar []string, err error) {
 	found, err := c.users(ctx, username, func(request nb.ApiUsersUsersListRequest) nb.ApiUsersUsersListRequest {
-		return request.Username([]string{username})
+		return request.UsernameIe([]string{username})
 	})
-	if err != nil {
-		return nil, err
-	}
-	for _, user := range found {
-		if user.Username == username {
-			return &user, nil
+	for _, u := range found {
+		if u.Username == username {
+			user = &u
+		} else {
+			similar = append(similar, u.Username)
 		}
 	}
-	if len(found) > 0 { // a database that does not tell upper from lower case
-		return nil, provision.NewRefusal("an account exists whose name differs from %q in upper and lower case only", username)
-	}
-	return nil, nil
+	return user, similar, err
 }
 
-// OwnedUsers returns the accounts with exactly that last name.
+// OwnedUsers returns all accounts with exactly that last name. Not every
+// database tells upper from lower case in a filter.
 func (c *Client) OwnedUsers(ctx context.Context, lastName string) ([]provision.User, error) {
 	found, err := c.users(ctx, lastName, func(request nb.ApiUsersUsersListRequest) nb.ApiUsersUsersListRequest {
-		return request.LastName([]string{lastName}).Limit(largestPage)
+		return request.LastName([]string{lastName})
 	})
 	return slices.DeleteFunc(found, func(u provision.User) bool { return u.LastName != lastName }), err
 }
@@ -67,18 +71,19 @@ func (c *Client) users(ctx context.Context, value string, filter func(nb.ApiUser
 	if value == "" {
 		return nil, errors.New(call.operation + ": an empty filter would match every account")
 	}
-	found, err := do[page[user]](ctx, c, call, func(ctx context.Context) (*http.Response, error) {
-		_, resp, err := filter(c.api.UsersUsersList(ctx).Depth(1)).Execute()
+	found, err := all[user](ctx, c, call, func(ctx context.Context, offset int32) (*http.Response, error) {
+		request := filter(c.api.UsersUsersList(ctx).Depth(1).Limit(largestPage))
+		if offset > 0 {
+			request = request.Offset(offset)
+		}
+		_, resp, err := request.Execute()
 		return resp, err
 	})
-	if err != nil {
-		return nil, err
-	}
 	var users []provision.User
-	for _, u := range found.Results {
-		users = append(users, u.domain())
+	for _, u := range found {
+		users = append(users, toUser(u))
 	}
-	return users, nil
+	return users, err
 }
 
 // CreateUser makes an account.
@@ -87,7 +92,7 @@ func (c *Client) CreateUser(ctx context.Context, fields provision.UserFields) (p
 	made, err := do[user](ctx, c, call, func(ctx context.Context) (*http.Response, error) {
 		request := nb.UserRequest{
 			Username: fields.Username, FirstName: fields.FirstName, LastName: fields.LastName, Email: fields.Email,
-			IsActive: fields.Active, IsSuperuser: fields.Superuser, IsStaff: fields.Staff, Groups: references(fields.Groups),
+			IsActive: fields.Active, IsSuperuser: fields.Superuser, IsStaff: fields.Staff, Groups: toReferences(fields.Groups),
 		}
 		if !fields.Password.Empty() {
 			request.Password.Set(new(fields.Password.Reveal()))
@@ -98,7 +103,7 @@ func (c *Client) CreateUser(ctx context.Context, fields provision.UserFields) (p
 	if err != nil {
 		return provision.User{}, err
 	}
-	return made.domain(), nil
+	return toUser(made), nil
 }
 
 // UpdateUser writes the fields that are set and no other.
@@ -107,7 +112,7 @@ func (c *Client) UpdateUser(ctx context.Context, id string, fields provision.Use
 	_, err := do[user](ctx, c, call, func(ctx context.Context) (*http.Response, error) {
 		request := nb.PatchedUserRequest{
 			FirstName: fields.FirstName, LastName: fields.LastName, Email: fields.Email,
-			IsActive: fields.Active, IsSuperuser: fields.Superuser, IsStaff: fields.Staff, Groups: references(fields.Groups),
+			IsActive: fields.Active, IsSuperuser: fields.Superuser, IsStaff: fields.Staff, Groups: toReferences(fields.Groups),
 		}
 		if !fields.Password.Empty() {
 			request.Password.Set(new(fields.Password.Reveal()))

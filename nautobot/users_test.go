@@ -1,7 +1,7 @@
 package nautobot
 
 import (
-	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -18,7 +18,7 @@ func TestUserIsReadWithGroupsAndFlags(t *testing.T) {
 			Username: "a.b+c@d_e-f", FirstName: "Service account", LastName: "lab-1/openstack/token", Email: "a@example.org",
 			Superuser: true, Staff: true, Inactive: true, Groups: []string{"one", "the other"},
 		})
-		got, err := f.Client.User(t.Context(), "a.b+c@d_e-f")
+		got, _, err := f.FindUser(t.Context(), "a.b+c@d_e-f")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -36,34 +36,91 @@ func TestUserIsReadWithGroupsAndFlags(t *testing.T) {
 	})
 }
 
-func TestUserThatDoesNotExistIsNil(t *testing.T) {
-	both(t, func(t *testing.T, f *fixture) {
-		for _, name := range []string{"nobody", account + "x", account[1:], "SVC-OPENSTACK"} {
-			if got, err := f.Client.User(t.Context(), name); got != nil || err != nil {
-				t.Errorf("User(%q) = %v, %v, want nil, nil", name, got, err)
-			}
-		}
-	})
+// Upper and lower case count. Whoever asks is told of names that differ in
+// nothing else: a person may have meant one of them.
+func TestFindUserTellsOfSimilarNames(t *testing.T) {
+	tests := map[string]struct {
+		stored  []string // besides the account
+		found   bool
+		similar []string
+	}{
+		"nobody of that name":                     {},
+		"exactly that name":                       {stored: []string{"a.b+c"}, found: true},
+		"one in other case":                       {stored: []string{"A.b+C"}, similar: []string{"A.b+C"}},
+		"that name and two in other case":         {stored: []string{"A.B+C", "a.b+c", "a.b+C"}, found: true, similar: []string{"A.B+C", "a.b+C"}},
+		"names of which that one is a part":       {stored: []string{"a.b+c.", "xa.b+c", "a.b+cc"}},
+		"a name in which the sign is another one": {stored: []string{"a.b-c", "a-b+c"}},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			both(t, func(t *testing.T, f *fixture) {
+				for _, username := range tc.stored {
+					f.AddUser(nautobottest.User{Username: username})
+				}
+				user, similar, err := f.FindUser(t.Context(), "a.b+c")
+				if err != nil || (user != nil) != tc.found || tc.found && user.Username != "a.b+c" {
+					t.Errorf("user is %v, error %v, want found: %v", user, err, tc.found)
+				}
+				if diff := cmp.Diff(tc.similar, similar); diff != "" {
+					t.Errorf("similar names (-want +got):\n%s", diff)
+				}
+				if n := len(f.Requests()); n != 1 {
+					t.Errorf("%d requests, want 1", n)
+				}
+			})
+		})
+	}
 }
 
-func TestUserOfADatabaseThatFoldsCaseIsRefused(t *testing.T) {
-	f := newFixture(t, nautobottest.Options{})
-	f.AddUser(nautobottest.User{Username: "Svc"})
-	f.Intercept(func(nautobottest.Request, int) nautobottest.Fault {
-		return nautobottest.Answer(200, "application/json",
-			`{"count":1,"results":[{"id":"`+someID+`","username":"Svc","is_active":true,"is_superuser":false,"is_staff":false}]}`)
-	})
-	user, err := f.Client.User(t.Context(), "svc")
-	var refused *provision.Refusal
-	if user != nil || !errors.As(err, &refused) {
-		t.Errorf("User = %v, %v, want a refusal", user, err)
+func TestUsersOfAllPagesAreRead(t *testing.T) {
+	f := newFixture(t, nautobottest.Options{MaxPageSize: 3})
+	var want []string
+	for i := range 7 {
+		name := fmt.Sprintf("owned-%d", i)
+		f.AddUser(nautobottest.User{Username: name, LastName: "ns/name", Inactive: i < 6})
+		want = append(want, name)
 	}
+	owned, err := f.OwnedUsers(t.Context(), "ns/name")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, user := range owned {
+		got = append(got, user.Username)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("OwnedUsers (-want +got):\n%s", diff)
+	}
+
+	for _, name := range []string{"TWIN", "Twin", "tWin", "twin"} {
+		f.AddUser(nautobottest.User{Username: name})
+	}
+	user, similar, err := f.FindUser(t.Context(), "twin")
+	if err != nil || user == nil || len(similar) != 3 {
+		t.Errorf("FindUser = %v, %q, %v, want the one of the second page, and 3 names", user, similar, err)
+	}
+}
+
+// A database that does not tell upper from lower case finds more accounts than
+// were asked for.
+func TestOwnedUsersAreComparedByLastName(t *testing.T) {
+	client := stub(t, say("application/json", `{"count":2,"results":[`+
+		userWith(`"username":"a","last_name":"NS/name"`)+`,`+userWith(`"username":"b","last_name":"ns/name"`)+`]}`))
+	owned, err := client.OwnedUsers(t.Context(), "ns/name")
+	if err != nil || len(owned) != 1 || owned[0].Username != "b" {
+		t.Errorf("OwnedUsers = %v, %v, want b", owned, err)
+	}
+}
+
+// userWith is a user in Nautobot's words, with these fields.
+func userWith(fields string) string {
+	return `{"id":"` + someID + `","is_active":true,"is_superuser":false,"is_staff":false,"groups":[],"first_name":"","email":"",` + fields + `}`
 }
 
 func TestEmptyNamesAreNeverSentAsFilters(t *testing.T) {
 	f := newFixture(t, nautobottest.Options{})
-	if user, err := f.Client.User(t.Context(), ""); user != nil || err == nil {
-		t.Errorf("User = %v, %v, want an error", user, err)
+	if user, _, err := f.FindUser(t.Context(), ""); user != nil || err == nil {
+		t.Errorf("FindUser = %v, %v, want an error", user, err)
 	}
 	if users, err := f.OwnedUsers(t.Context(), ""); users != nil || err == nil {
 		t.Errorf("OwnedUsers = %v, %v, want an error", users, err)
@@ -207,7 +264,7 @@ func TestUpdateUserWritesOnlyWhatIsSet(t *testing.T) {
 func TestUpdateUserKeepsGroupsThatAreGivenByID(t *testing.T) {
 	both(t, func(t *testing.T, f *fixture) {
 		stored := f.AddUser(nautobottest.User{Username: "old", Groups: []string{"a", "b"}})
-		read, err := f.Client.User(t.Context(), "old")
+		read, _, err := f.FindUser(t.Context(), "old")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,14 +3,13 @@ package provision
 import (
 	"fmt"
 	"net/mail"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 )
 
-// The label that makes a Secret one of ours.
+// The label that makes a Secret one to provision.
 const (
 	LabelKey   = "token/type"
 	LabelValue = "nautobot"
@@ -31,23 +30,43 @@ type Account struct {
 	Password Sensitive // empty: nobody may log in
 	Token    Sensitive
 	Email    string // empty: not managed
-	// Warnings are for people: what was mended in the Secret's values.
+	// Warnings are for people: what was corrected in the Secret's values.
 	Warnings []string
 }
 
 const (
 	tokenLength       = 40  // Nautobot takes no other
 	maxPasswordLength = 128 // characters, Nautobot's limit
-	noValue           = "<no value>"
+	maxUsername       = 150
+	minDifferent      = 8 // characters of a token
 )
 
-var usernameRule = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9@.+_-]{0,148}[A-Za-z0-9])?$`)
+// UsernameRule is what ValidUsername holds a name to, for messages.
+const UsernameRule = "1 to 150 ASCII letters, digits and @ . + - _, starting and ending with a letter or digit"
 
 // ValidUsername tells whether a name keeps to the rule for usernames, which is
 // narrower than Nautobot's.
-func ValidUsername(name string) bool { return usernameRule.MatchString(name) }
+func ValidUsername(name string) bool {
+	return name != "" && len(name) <= maxUsername && alphanumeric(name[0]) && alphanumeric(name[len(name)-1]) &&
+		!strings.ContainsFunc(name, func(r rune) bool { return !inUsername(r) })
+}
 
-// Tokens that stand in documentation, for everybody to read.
+func inUsername(r rune) bool {
+	return r < utf8.RuneSelf && (alphanumeric(byte(r)) || strings.ContainsRune("@.+-_", r)) //nolint:gosec // G115: below 128
+}
+
+func alphanumeric(c byte) bool {
+	return '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
+}
+
+// What template engines make of a value that they did not find: anywhere in a
+// text, or as all of it.
+var (
+	noValues     = []string{"<no value>", "<nil>", "%!s(", "%!v(", "%!d("}
+	noWholeValue = []string{"null", "nil", "None", "undefined"}
+)
+
+// Tokens that are in public documentation.
 var knownTokens = []string{
 	"0123456789abcdef0123456789abcdef01234567", // Nautobot's development environment
 	"d6f4e314a5b5fefd164995169f28ae32d987704f", // pynautobot
@@ -63,7 +82,7 @@ func ParseAccount(secret Secret, hosts AllowedHosts) (Account, error) {
 		p.problem("the label %s: %s is missing", LabelKey, LabelValue)
 	}
 	for _, key := range []string{"hostname", "url"} {
-		if value, ok := p.value(key); ok {
+		if value, ok := p.optional(key); ok {
 			if err := hosts.check(value); err != nil {
 				p.problem("key %q: %v", key, err)
 			}
@@ -72,12 +91,12 @@ func ParseAccount(secret Secret, hosts AllowedHosts) (Account, error) {
 	account := Account{
 		Username: p.username(),
 		Password: Hide(p.password()),
-		Token:    Hide(p.token("token")),
+		Token:    Hide(p.token(p.tokenKey())),
 		Email:    p.email(),
 	}
 	account.Warnings = p.warnings
 	if len(p.problems) > 0 {
-		return Account{}, &Refusal{p.problems}
+		return Account{}, &Refusal{Problems: p.problems}
 	}
 	return account, nil
 }
@@ -89,7 +108,7 @@ func ParseToken(secret Secret, keys ...string) (Sensitive, error) {
 	i := slices.IndexFunc(keys, func(key string) bool { _, ok := secret.Data[key]; return ok })
 	token := Hide(p.token(keys[max(i, 0)]))
 	if len(p.problems) > 0 {
-		return Sensitive{}, &Refusal{p.problems}
+		return Sensitive{}, &Refusal{Problems: p.problems}
 	}
 	return token, nil
 }
@@ -114,6 +133,15 @@ func (p *parser) required(key string) (string, bool) {
 	return p.value(key)
 }
 
+// optional is value for a key that may as well be empty.
+func (p *parser) optional(key string) (string, bool) {
+	switch p.secret.Data[key].Reveal() {
+	case "", "\n", "\r\n":
+		return "", false
+	}
+	return p.value(key)
+}
+
 // value returns a key's text without one trailing newline; false if the key
 // is absent or its text breaks a rule that holds for every key.
 func (p *parser) value(key string) (string, bool) {
@@ -130,24 +158,43 @@ func (p *parser) value(key string) (string, bool) {
 	switch {
 	case text == "":
 		p.problem("key %q is empty", key)
-	case strings.Contains(text, noValue):
-		p.problem("key %q holds %s: the template that rendered it found no value", key, noValue)
+	case madeOfNothing(text):
+		p.problem("key %q: the template that rendered it found no value", key)
 	case !utf8.ValidString(text):
 		p.problem("key %q is not valid UTF-8", key)
 	case strings.TrimSpace(text) != text:
-		p.problem("key %q begins or ends with white space, which Nautobot drops when it stores the value", key)
+		p.problem("key %q starts or ends with white space, which Nautobot drops when it stores the value", key)
 	default:
 		return text, true
 	}
 	return "", false
 }
 
+func madeOfNothing(text string) bool {
+	return slices.Contains(noWholeValue, text) ||
+		slices.ContainsFunc(noValues, func(part string) bool { return strings.Contains(text, part) })
+}
+
 func (p *parser) username() string {
 	text, ok := p.required("username")
 	if ok && !ValidUsername(text) {
-		p.problem(`key "username": want 1 to 150 ASCII letters, digits and @ . + - _, beginning and ending with a letter or digit`)
+		p.problem(`key "username": want %s`, UsernameRule)
 	}
 	return text
+}
+
+// tokenKey is the key that the token is under: token, or apiToken as the chart
+// nautobot-api-tokens calls it.
+func (p *parser) tokenKey() string {
+	token, ok := p.secret.Data["token"]
+	other, alias := p.secret.Data["apiToken"]
+	switch {
+	case ok && alias && !token.Equal(other):
+		p.problem(`keys "token" and "apiToken" differ: keep one of them`)
+	case !ok && alias:
+		return "apiToken"
+	}
+	return "token"
 }
 
 func (p *parser) token(key string) string {
@@ -165,8 +212,15 @@ func (p *parser) token(key string) string {
 	}
 	for _, known := range knownTokens {
 		if text == known {
-			p.problem("key %q is a token from public documentation: make one of your own", key)
+			p.problem("key %q is a token from public documentation: generate your own", key)
 		}
+	}
+	different := map[rune]bool{}
+	for _, r := range text {
+		different[r] = true
+	}
+	if len(different) < minDifferent {
+		p.problem("key %q has fewer than %d different characters: generate a random one", key, minDifferent)
 	}
 	return text
 }
@@ -181,18 +235,18 @@ func (p *parser) password() string {
 		p.problem(`key "password" has %d characters, want at most %d`, n, maxPasswordLength)
 	}
 	if strings.ContainsFunc(text, unicode.IsControl) {
-		p.problem(`key "password" holds control characters`)
+		p.problem(`key "password" contains control characters`)
 	}
 	return text
 }
 
 func (p *parser) email() string {
-	text, ok := p.value("email")
+	text, ok := p.optional("email")
 	if !ok {
 		return ""
 	}
 	if address, err := mail.ParseAddress(text); err != nil || address.Address != text || len(text) > 254 {
-		p.problem(`key "email" is not an e-mail address`)
+		p.problem(`key "email" is not an email address`)
 	}
 	return text
 }

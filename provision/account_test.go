@@ -137,11 +137,11 @@ var badValues = map[string]struct{ key, value, want string }{
 // The texts of all problems there are.
 const (
 	labelProblem           = "the label token/type: nautobot is missing"
-	usernameProblem        = `key "username": want 1 to 150 ASCII letters, digits and @ . + - _, beginning and ending with a letter or digit`
+	usernameProblem        = `key "username": want 1 to 150 ASCII letters, digits and @ . + - _, starting and ending with a letter or digit`
 	tokenProblem           = `key "token": want visible ASCII characters only, no blanks`
-	tokenKnownProblem      = `key "token" is a token from public documentation: make one of your own`
-	passwordControlProblem = `key "password" holds control characters`
-	emailProblem           = `key "email" is not an e-mail address`
+	tokenKnownProblem      = `key "token" is a token from public documentation: generate your own`
+	passwordControlProblem = `key "password" contains control characters`
+	emailProblem           = `key "email" is not an email address`
 	hostProblem            = "want HOST, HOST:PORT or a URL without user information"
 	otherHostProblem       = "names another host than the Nautobot of this run (--nautobot-url, --nautobot-hostname)"
 )
@@ -159,11 +159,11 @@ func emptyProblem(key string) string   { return fmt.Sprintf("key %q is empty", k
 func utf8Problem(key string) string    { return fmt.Sprintf("key %q is not valid UTF-8", key) }
 
 func noValueProblem(key string) string {
-	return fmt.Sprintf("key %q holds <no value>: the template that rendered it found no value", key)
+	return fmt.Sprintf("key %q: the template that rendered it found no value", key)
 }
 
 func whiteSpaceProblem(key string) string {
-	return fmt.Sprintf("key %q begins or ends with white space, which Nautobot drops when it stores the value", key)
+	return fmt.Sprintf("key %q starts or ends with white space, which Nautobot drops when it stores the value", key)
 }
 
 func newlineWarning(key string) string {
@@ -222,6 +222,10 @@ func TestParseAccountRefusesWhatNoKeyMayHold(t *testing.T) {
 		"what a template without a value is":   {func(string) string { return "<no value>" }, noValueProblem},
 		"the same with a newline":              {func(string) string { return "<no value>\n" }, noValueProblem},
 		"a template that found a part":         {func(good string) string { return good + "-<no value>" }, noValueProblem},
+		"what Go prints of nothing":            {func(string) string { return "<nil>" }, noValueProblem},
+		"what a format makes of nothing":       {func(good string) string { return good + "%!s(<nil>)" }, noValueProblem},
+		"what JSON calls nothing":              {func(string) string { return "null" }, noValueProblem},
+		"what Python calls nothing":            {func(string) string { return "None\n" }, noValueProblem},
 		"a blank before it":                    {func(good string) string { return " " + good }, whiteSpaceProblem},
 		"a blank after it":                     {func(good string) string { return good + " " }, whiteSpaceProblem},
 		"a blank after it and a newline":       {func(good string) string { return good + " \n" }, whiteSpaceProblem},
@@ -244,6 +248,12 @@ func TestParseAccountRefusesWhatNoKeyMayHold(t *testing.T) {
 			t.Run(key+" is "+name, func(t *testing.T) {
 				data := goodData()
 				data[key] = test.change(data[key])
+				if optional := key == "hostname" || key == "url" || key == "email"; optional && strings.Trim(data[key], "\r\n") == "" && len(data[key]) != 2 || optional && data[key] == "\r\n" {
+					if problems := problemsOf(t, labelled(data)); problems != nil {
+						t.Errorf("an empty %s is an absent one, got %q", key, problems)
+					}
+					return
+				}
 				if diff := cmp.Diff([]string{test.want(key)}, problemsOf(t, labelled(data))); diff != "" {
 					t.Errorf("problems (-want +got):\n%s", diff)
 				}
@@ -378,8 +388,7 @@ func TestParseAccountTellsAllProblemsAtOnce(t *testing.T) {
 		"every key empty": {
 			data: map[string]string{"hostname": "", "url": "", "username": "", "password": "", "token": "", "email": ""},
 			want: []string{
-				labelProblem, emptyProblem("hostname"), emptyProblem("url"), emptyProblem("username"),
-				emptyProblem("password"), emptyProblem("token"), emptyProblem("email"),
+				labelProblem, emptyProblem("username"), emptyProblem("password"), emptyProblem("token"),
 			},
 		},
 		"something wrong with every key": {

@@ -1,9 +1,20 @@
 // Package provision makes Nautobot have exactly the account that a Kubernetes
 // Secret describes: the user, its password, its API token, and no older token.
 //
-// It holds the rules and nothing else. What a Secret must look like is in
-// account.go, who may change which account in policy.go, what Nautobot has in
-// observe.go, what differs in plan.go, the order of the writes in apply.go,
-// and the run that ties them together in provision.go. It knows neither HTTP
-// nor Kubernetes: nautobot.go says what it needs of both.
+// It holds the rules and nothing else. It knows neither HTTP nor Kubernetes:
+// nautobot.go says what it needs of both. A Secret goes through the files in
+// this order:
+//
+//	account.go    what the Secret asks for, checked (hosts.go, sensitive.go)
+//	policy.go     what the operator's rule allows
+//	desired.go    the two together, and how the account logs in
+//	owner.go      whose account is whose, and who may change it
+//	observe.go    what Nautobot has: asks, decides nothing
+//	plan.go       what differs, as an ordered list of steps (plan_group.go,
+//	              plan_user.go, plan_token.go): decides, asks nobody
+//	write.go      the requests of the steps, and what Nautobot's answers mean
+//	reconcile.go  observe, plan, apply, until nothing is left to do
+//	report.go     what was done
+//
+// provision.go does that for a Secret, setup.go for a provisioner's account.
 package provision

@@ -8,13 +8,19 @@ import (
 
 // Refusal says that the account must not be provisioned as things stand:
 // trying again changes nothing, somebody has to change the Secret, the policy
-// or Nautobot first.
-type Refusal struct{ Problems []string }
+// or Nautobot first. A run that ends with one has written nothing.
+type Refusal struct {
+	Problems []string // fit for the Secret's owner
+	// Owner is the Secret that the account belongs to instead, as the account's
+	// last name tells it. It is for the log: the Secret's owner may be another
+	// tenant. Empty: this is not the problem.
+	Owner string
+}
 
 func (r *Refusal) Error() string { return strings.Join(r.Problems, "; ") }
 
-func refuse(format string, args ...any) error {
-	return &Refusal{[]string{fmt.Sprintf(format, args...)}}
+func refuse(format string, args ...any) *Refusal {
+	return &Refusal{Problems: []string{fmt.Sprintf(format, args...)}}
 }
 
 // NewRefusal is a refusal that an adapter found: the Secret is not there, say.

@@ -1,6 +1,7 @@
 package provision_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -13,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/rackerlabs/understack/go/nautobot-token/nautobot"
 	"github.com/rackerlabs/understack/go/nautobot-token/nautobot/nautobottest"
@@ -37,7 +38,7 @@ type tb interface {
 }
 
 // key makes a token's key of 40 characters that is easy to tell from others.
-func key(name string) string { return name + strings.Repeat("x", 40-len(name)) }
+func key(name string) string { return name + strings.Repeat("-k0e1y2s", 5)[:40-len(name)] }
 
 // world is a fake Nautobot, a Secret, and a clock that a test moves.
 type world struct {
@@ -46,11 +47,17 @@ type world struct {
 	secret   map[string]string
 	version  int
 	rule     provision.Rule
-	grace    time.Duration
-	timeout  time.Duration // of one request; 0: long
-	direct   bool          // requests take no network, which is faster
-	ran      bool          // there was a run already
-	left     bool          // the Secret's password was removed, which leaves the account's as it is
+	cluster  string
+	token    string // the superuser token; empty: a superuser's
+	// managedGroup; empty: the default
+	managedGroup string
+	dryRun       bool
+	clock        string // how far the program's clock is ahead; empty: not at all
+	grace        time.Duration
+	timeout      time.Duration // of one request; 0: long
+	direct       bool          // requests take no network, which is faster
+	ran          bool          // there was a run already
+	left         bool          // the Secret's password was removed, which leaves the account's as it is
 }
 
 func newWorld(t *testing.T) *world {
@@ -67,6 +74,7 @@ func makeWorld() *world {
 		secret:  map[string]string{"username": username, "password": "first password", "token": key("first")},
 		version: 1,
 		rule:    provision.Rule{Secrets: []string{"*"}, Usernames: []string{"*"}},
+		cluster: "lab",
 		grace:   time.Hour,
 	}
 	w.nautobot = nautobottest.New(nautobottest.Options{Now: func() time.Time { return w.now }})
@@ -100,14 +108,32 @@ func (s *source) Secret(context.Context) (provision.Secret, error) {
 }
 
 func (w *world) current() provision.Secret {
+	secret := secretOf("openstack", "nautobot-token", w.secret)
+	secret.ResourceVersion = fmt.Sprint(w.version)
+	return secret
+}
+
+func secretOf(namespace, name string, values map[string]string) provision.Secret {
 	data := map[string]provision.Sensitive{}
-	for name, value := range w.secret {
-		data[name] = provision.Hide(value)
+	for key, value := range values {
+		data[key] = provision.Hide(value)
 	}
 	return provision.Secret{
-		Namespace: "openstack", Name: "nautobot-token", UID: "1", ResourceVersion: fmt.Sprint(w.version),
+		Namespace: namespace, Name: name, UID: "1", ResourceVersion: "1",
 		Labels: map[string]string{"token/type": "nautobot"}, Data: data,
 	}
+}
+
+// fixed is the source of a Secret that never changes.
+type fixed provision.Secret
+
+func (f fixed) Secret(context.Context) (provision.Secret, error) { return provision.Secret(f), nil }
+
+// other is the Secret of another tenant, for an account of that name.
+func other(username string) fixed {
+	return fixed(secretOf("nova", "nautobot-token", map[string]string{
+		"username": username, "password": "password of another tenant", "token": key("for-" + username),
+	}))
 }
 
 // run is one run of the program's core, with the production client.
@@ -123,7 +149,7 @@ func (w *world) runAs(ctx context.Context, name string, source provision.Source)
 	}
 	w.ran = true
 	log := slog.New(slog.DiscardHandler)
-	token := provision.Hide(w.nautobot.Token)
+	token := provision.Hide(cmp.Or(w.token, w.nautobot.Token))
 	var transport http.RoundTripper
 	if w.direct {
 		transport = direct{w.nautobot}
@@ -140,11 +166,15 @@ func (w *world) runAs(ctx context.Context, name string, source provision.Source)
 			}), token, nil
 		},
 		Hosts:   hosts,
-		Policy:  provision.Policy{ManagedGroup: provision.DefaultManagedGroup, Rules: []provision.Rule{w.rule}},
-		Cluster: "lab",
+		Policy:  provision.Policy{ManagedGroup: cmp.Or(w.managedGroup, provision.DefaultManagedGroup), Rules: []provision.Rule{w.rule}},
+		Cluster: w.cluster,
 		Grace:   w.grace,
-		Now:     func() time.Time { return w.now },
-		Log:     log,
+		DryRun:  w.dryRun,
+		Now: func() time.Time {
+			ahead, _ := time.ParseDuration(w.clock)
+			return w.now.Add(ahead)
+		},
+		Log: log,
 	}).Provision(ctx, source)
 	return result.Report, err
 }
@@ -174,6 +204,17 @@ func (w *world) mustRun(t tb) provision.Report {
 	return report
 }
 
+// mustRunFor is mustRun for the Secret of another tenant, who may have what it asks for.
+func (w *world) mustRunFor(t tb, source provision.Source) {
+	t.Helper()
+	before := w.rule
+	w.rule.Adopt = true
+	if _, err := w.runAs(context.Background(), "other", source); err != nil {
+		t.Fatalf("another tenant's run: %v", err)
+	}
+	w.rule = before
+}
+
 // mustBeDone checks that the account is what the Secret asks for, and that
 // another run writes nothing.
 func (w *world) mustBeDone(t tb) {
@@ -185,7 +226,7 @@ func (w *world) mustBeDone(t tb) {
 	if writes := w.nautobot.Writes(); len(writes) > 0 {
 		t.Errorf("a further run writes: %v", writes)
 	}
-	if diff := cmp.Diff(before, w.state()); diff != "" {
+	if diff := gocmp.Diff(before, w.state()); diff != "" {
 		t.Errorf("a further run changes Nautobot (-before +after):\n%s", diff)
 	}
 }
@@ -231,7 +272,7 @@ func (w *world) checkAccount(t tb) {
 		Username: w.secret["username"], Password: fingerprint(w.secret["password"]),
 		FirstName: "Service account", LastName: mark, Superuser: w.rule.Superuser,
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Errorf("account (-want +got):\n%s", diff)
 	}
 	for _, group := range append([]string{provision.DefaultManagedGroup}, w.rule.Groups...) {
@@ -240,6 +281,12 @@ func (w *world) checkAccount(t tb) {
 		}
 	}
 
+	w.checkOwners(t)
+	for _, former := range w.nautobot.Snapshot().Users {
+		if former.LastName == mark && former.Username != user.Username && !former.Inactive {
+			t.Errorf("account %q, which the Secret named before, is in service", former.Username)
+		}
+	}
 	found := false
 	for _, token := range w.nautobot.Tokens(user.Username) {
 		ended := !token.Expires.IsZero() && !token.Expires.After(w.now.Add(w.grace+time.Minute))
@@ -255,6 +302,20 @@ func (w *world) checkAccount(t tb) {
 	}
 	if !found {
 		t.Error("the account has not got the token")
+	}
+}
+
+// checkOwners: no token opens an account except those of its owner's Secret,
+// those that are about to expire, and those that somebody made by hand.
+func (w *world) checkOwners(t tb) {
+	t.Helper()
+	for _, user := range w.nautobot.Snapshot().Users {
+		for _, token := range w.nautobot.Tokens(user.Username) {
+			owner, marked := strings.CutPrefix(token.Description, "nautobot-token: ")
+			if marked && owner != user.LastName && !user.Inactive && token.Expires.IsZero() {
+				t.Errorf("account %q belongs to %q, and a token of %q opens it", user.Username, user.LastName, owner)
+			}
+		}
 	}
 }
 
@@ -318,13 +379,47 @@ var scenarios = map[string]func(t tb, w *world){
 			t.Expires, t.ReadOnly, t.Description = w.now, true, ""
 		})
 		w.nautobot.UpdateUser(username, func(u *nautobottest.User) {
-			u.Password, u.FirstName, u.Groups, u.Staff, u.Superuser = "drift", "", nil, true, true
+			u.Password, u.Groups, u.Staff, u.Superuser = "drift", nil, true, true
 		})
 		w.nautobot.DeletePermission(provision.DefaultManagedGroup)
 	},
 	"another account": func(t tb, w *world) {
 		w.mustRun(t)
 		w.set("username", "rxdb-lab-nova")
+		w.set("token", key("second"))
+	},
+	"the account from before": func(t tb, w *world) {
+		w.mustRun(t)
+		w.set("username", "rxdb-lab-nova")
+		w.set("token", key("second"))
+		w.mustRun(t)
+		w.set("username", username)
+		w.set("token", key("third"))
+	},
+	"the account from before, without a password": func(t tb, w *world) {
+		w.set("password", "")
+		w.mustRun(t)
+		w.set("username", "rxdb-lab-nova")
+		w.set("token", key("second"))
+		w.mustRun(t)
+		w.set("username", username)
+		w.set("token", key("third"))
+	},
+	"adopt without a password": func(_ tb, w *world) {
+		w.set("password", "")
+		w.rule.Adopt = true
+		w.nautobot.AddUser(nautobottest.User{Username: username, Password: "by hand"})
+	},
+	"adopt what another Secret gave up": func(t tb, w *world) {
+		w.mustRunFor(t, other(username))
+		w.mustRunFor(t, other("rxdb-lab-nova"))
+		w.rule.Adopt = true
+	},
+	"move from another owner": func(t tb, w *world) {
+		w.cluster = ""
+		w.mustRun(t)
+		w.cluster = "lab"
+		w.rule.AdoptFrom = []string{"openstack/*"}
 		w.set("token", key("second"))
 	},
 }

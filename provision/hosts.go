@@ -2,7 +2,6 @@ package provision
 
 import (
 	"errors"
-	"fmt"
 	"net/url"
 	"strings"
 )
@@ -16,25 +15,37 @@ type AllowedHosts struct {
 
 type host struct{ name, port string }
 
-// NewAllowedHosts takes the URL of Nautobot and further names, each HOST or HOST:PORT.
+// NewAllowedHosts takes the URL of Nautobot and additional names, each HOST or
+// HOST:PORT. Its error does not show the name: it can be a URL with a password.
 func NewAllowedHosts(nautobot *url.URL, names []string) (AllowedHosts, error) {
-	port := nautobot.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[nautobot.Scheme]
-	}
-	hosts := AllowedHosts{[]host{{strings.ToLower(strings.TrimSuffix(nautobot.Hostname(), ".")), port}}}
+	own := ownPort(nautobot.Port())
+	hosts := AllowedHosts{[]host{{bareName(nautobot.Hostname()), own}}}
 	for _, name := range names {
 		h, err := parseHost(name)
 		if err != nil || strings.Contains(name, "://") {
-			return AllowedHosts{}, fmt.Errorf("%q: want HOST or HOST:PORT", name)
+			return AllowedHosts{}, errors.New("want HOST or HOST:PORT")
 		}
 		if h.port == "" {
-			h.port = port
+			h.port = own
 		}
 		hosts.accepted = append(hosts.accepted, h)
 	}
 	return hosts, nil
 }
+
+const schemePort = "the scheme's own"
+
+// ownPort lets 80, 443 and no port count as the same: which of them it is,
+// says nothing about which Nautobot is meant.
+func ownPort(port string) string {
+	switch port {
+	case "", "80", "443":
+		return schemePort
+	}
+	return port
+}
+
+func bareName(host string) string { return strings.ToLower(strings.TrimSuffix(host, ".")) }
 
 // check takes HOST, HOST:PORT or a URL; a port counts only where one is given.
 func (h AllowedHosts) check(text string) error {
@@ -56,7 +67,7 @@ var errHost = errors.New("want HOST, HOST:PORT or a URL without user information
 func parseHost(text string) (host, error) {
 	bare := !strings.Contains(text, "://")
 	if bare {
-		text = "https://" + text
+		text = "https://" + strings.TrimSuffix(text, "/")
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Hostname() == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" {
@@ -69,5 +80,8 @@ func parseHost(text string) (host, error) {
 	if port == "" && strings.HasSuffix(u.Host, ":") {
 		return host{}, errHost
 	}
-	return host{strings.ToLower(strings.TrimSuffix(u.Hostname(), ".")), port}, nil
+	if port != "" {
+		port = ownPort(port)
+	}
+	return host{bareName(u.Hostname()), port}, nil
 }

@@ -46,10 +46,14 @@ var hostTexts = map[string]struct{ text, want string }{
 	"a further name with a port":        {"nautobot.lab.example", ""},
 	"a further name with its port":      {"nautobot.lab.example:8443", ""},
 
+	"the host with a slash, no URL":               {"nautobot.example/", ""},
+	"the host, the port and a slash":              {"nautobot.example:443/", ""},
+	"the default port of another scheme":          {"nautobot.example:80", ""},
+	"the default port of another scheme in a URL": {"http://nautobot.example:80", ""},
+
 	"another host":                                {"evil.example", otherHostProblem},
 	"another port":                                {"nautobot.example:8443", otherHostProblem},
 	"another port in a URL":                       {"https://nautobot.example:8443/", otherHostProblem},
-	"the default port of another scheme":          {"http://nautobot.example:80", otherHostProblem},
 	"a further name with the port of the URL":     {"nautobot.lab.example:443", otherHostProblem},
 	"the port with a zero":                        {"nautobot.example:0443", otherHostProblem},
 	"two dots at the end":                         {"nautobot.example..", otherHostProblem},
@@ -86,7 +90,8 @@ var hostTexts = map[string]struct{ text, want string }{
 	"the host with an empty query, no URL":        {"nautobot.example?", hostProblem},
 	"the host with an empty fragment, no URL":     {"nautobot.example#", hostProblem},
 	"the host with a path, no URL":                {"nautobot.example/api", hostProblem},
-	"the host with a slash, no URL":               {"nautobot.example/", hostProblem},
+	"the host with two slashes, no URL":           {"nautobot.example//", hostProblem},
+	"a slash alone":                               {"/", hostProblem},
 	"a URL without a scheme":                      {"//nautobot.example", hostProblem},
 	"a backslash before it":                       {`evil.example\nautobot.example`, hostProblem},
 	"a backslash after it":                        {`nautobot.example\`, hostProblem},
@@ -143,8 +148,8 @@ func TestHostsOfOtherURLs(t *testing.T) {
 		},
 		"plain http": {
 			url:      "http://nautobot.example",
-			accepted: []string{"nautobot.example:80", "http://nautobot.example:80", "https://nautobot.example"},
-			refused:  []string{"nautobot.example:443"},
+			accepted: []string{"nautobot.example:80", "http://nautobot.example:80", "https://nautobot.example", "nautobot.example:443"},
+			refused:  []string{"nautobot.example:8080"},
 		},
 		"in capitals": {
 			url:      "https://Nautobot.EXAMPLE",
@@ -200,6 +205,7 @@ func TestNewHostsRefusesNames(t *testing.T) {
 		"a URL":          "https://nautobot.example",
 		"a path":         "nautobot.example/api",
 		"a user":         "user@nautobot.example",
+		"a password":     "https://user:password@nautobot.example",
 		"a blank":        "nautobot example",
 		"a colon":        "nautobot.example:",
 		"a bad port":     "nautobot.example:https",
@@ -211,7 +217,7 @@ func TestNewHostsRefusesNames(t *testing.T) {
 			if err == nil {
 				t.Fatalf("%q: accepted", text)
 			}
-			if got, want := err.Error(), `"`+text+`": want HOST or HOST:PORT`; got != want {
+			if got, want := err.Error(), "want HOST or HOST:PORT"; got != want { // and never the text
 				t.Errorf("got error %q, want %q", got, want)
 			}
 		})
@@ -244,8 +250,11 @@ func FuzzHosts(f *testing.F) {
 				break
 			}
 		}
-		name, port, withPort := strings.Cut(rest, ":")
+		name, port, withPort := strings.Cut(strings.TrimSuffix(rest, "/"), ":")
 		want, ok := accepted[lowerASCII(strings.TrimSuffix(name, "."))]
+		if port == "80" {
+			port = "443"
+		}
 		if !ok || withPort && port != want {
 			t.Errorf("%q: accepted, as %q", text, rest)
 		}

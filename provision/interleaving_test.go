@@ -3,6 +3,7 @@ package provision_test
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -40,25 +41,83 @@ func TestEveryInterleavingOfTwoRuns(t *testing.T) {
 }
 
 // A run that was started for an older version of the Secret may neither end
-// the newest token nor leave its own behind.
+// the newest token nor leave its own behind, and never takes the newest account
+// out of service.
 func TestEveryInterleavingWithAnOvertakenRun(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes half a minute, with the race detector five")
 	}
 	t.Parallel()
-	newer := func(w *world) { w.set("token", key("newest")) }
-	for _, begin := range []string{"create", "rotate the token", "rotate the token, end the old one at once"} {
-		t.Run(begin, func(t *testing.T) {
+	token := func(w *world) { w.set("token", key("newest")) }
+	account := func(w *world) { w.set("username", "rxdb-lab-newest"); token(w) }
+	password := func(w *world) { w.set("password", "newest password") }
+	noPassword := func(w *world) { w.set("password", ""); w.left = true }
+	for _, test := range []struct {
+		begin, what string
+		newer       func(*world)
+	}{
+		{"create", "token", token},
+		{"rotate the token", "token", token},
+		{"rotate the token, end the old one at once", "token", token},
+		{"create", "account", account},
+		{"rotate the token", "account", account},
+		{"another account", "account", account},
+		{"rotate the password", "password", password},
+		{"rotate the token", "password", password},
+		{"create without a password", "password", password},
+		{"create", "no password", noPassword},
+		{"rotate the token", "no password", noPassword},
+	} {
+		t.Run(test.begin+", overtaken by another "+test.what, func(t *testing.T) {
 			t.Parallel()
-			explorer{prepare: scenarios[begin], overtake: newer, fault: nautobottest.None()}.explore(t)
+			explorer{prepare: scenarios[test.begin], overtake: test.newer, fault: nautobottest.None()}.explore(t)
 		})
+	}
+}
+
+// Two Secrets may take the same account over: whichever has it at the end, the
+// other's token does not open it.
+func TestEveryInterleavingOfTwoSecretsForOneAccount(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes half a minute, with the race detector five")
+	}
+	t.Parallel()
+	for begin, prepare := range map[string]func(tb, *world){
+		"an account made by hand": func(_ tb, w *world) {
+			w.nautobot.AddUser(nautobottest.User{Username: username, Password: "by hand"})
+		},
+		"an account that its Secret gave up": func(t tb, w *world) {
+			third := secretOf("third", "x", map[string]string{"username": username, "password": "third", "token": key("third")})
+			w.mustRunFor(t, fixed(third))
+			third = secretOf("third", "x", map[string]string{"username": "third", "password": "third", "token": key("fourth")})
+			w.mustRunFor(t, fixed(third))
+		},
+		"no account yet": func(tb, *world) {},
+	} {
+		for _, apiOnly := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, for the API only: %v", begin, apiOnly), func(t *testing.T) {
+				t.Parallel()
+				explorer{
+					prepare: func(t tb, w *world) {
+						w.mustRunFor(t, fixed(secretOf("somebody", "x", map[string]string{"username": "somebody", "token": key("somebody")})))
+						prepare(t, w)
+						w.rule.Adopt = true
+						if apiOnly {
+							w.set("password", "")
+						}
+					},
+					other: other(username), fault: nautobottest.None(),
+				}.explore(t)
+			})
+		}
 	}
 }
 
 // explorer runs two runs in every order of their requests.
 type explorer struct {
 	prepare  func(tb, *world)
-	overtake func(*world) // changes the Secret after the first run has read it
+	overtake func(*world)     // changes the Secret after the first run has read it
+	other    provision.Source // of the second run; nil: the same Secret
 	fault    nautobottest.Fault
 }
 
@@ -122,6 +181,8 @@ type duel struct {
 	release [2]chan nautobottest.Fault
 	ended   [2]chan error
 	fault   nautobottest.Fault
+	two     bool   // the runs are for two Secrets
+	broken  string // what should never happen, and did
 }
 
 func (e explorer) start(t *testing.T) *duel {
@@ -132,6 +193,11 @@ func (e explorer) start(t *testing.T) *duel {
 	first := w.current()
 	if e.overtake != nil {
 		e.overtake(w)
+	}
+	if e.other != nil {
+		d := newDuel(w, &source{world: w}, e.other, e.fault)
+		d.two = true
+		return d
 	}
 	return newDuel(w, &source{world: w, first: &first}, &source{world: w}, e.fault)
 }
@@ -146,6 +212,10 @@ func newDuel(w *world, one, two provision.Source, fault nautobottest.Fault) *due
 		d.ended[i] = make(chan error, 1)
 	}
 	w.nautobot.Intercept(func(r nautobottest.Request, _ int) nautobottest.Fault {
+		newest, _ := w.nautobot.User(w.secret["username"])
+		if !d.two && newest.ID != "" && strings.HasSuffix(r.Path, newest.ID+"/") && strings.Contains(string(r.Body), `"is_active":false`) {
+			d.broken = "the account that the Secret names now is deactivated"
+		}
 		i := 0
 		if r.Header.Get("User-Agent") == "two" {
 			i = 1
@@ -233,14 +303,59 @@ func (d *duel) stop() {
 func (d *duel) check(t *testing.T, turns []int) {
 	t.Helper()
 	d.world.nautobot.Intercept(nil)
-	for i, err := range d.errs {
-		if err != nil {
-			t.Errorf("run %d: %v", i+1, err)
-		}
+	if d.broken != "" {
+		t.Error(d.broken)
 	}
-	d.world.mustBeDone(t)
+	if d.two {
+		d.checkTwo(t)
+	} else {
+		for i, err := range d.errs {
+			if err != nil {
+				t.Errorf("run %d: %v", i+1, err)
+			}
+		}
+		d.world.mustBeDone(t)
+	}
 	if t.Failed() {
 		t.Logf("turns %v\nrun 1 wrote:\n%srun 1 saw last:\n%s\nrun 2 wrote:\n%srun 2 saw last:\n%s",
 			turns, d.written[0], d.known[0], d.written[1], d.known[1])
+	}
+}
+
+// checkTwo: the account is one Secret's, whose run succeeded.
+func (d *duel) checkTwo(t *testing.T) {
+	t.Helper()
+	d.world.checkOwners(t)
+	user, _ := d.world.nautobot.User(username)
+	i := 0
+	if user.LastName == "lab/nova/nautobot-token" {
+		i = 1
+	} else if user.LastName != mark {
+		t.Errorf("the account is neither's: %q", user.LastName)
+	}
+	if d.errs[i] != nil { // the loser was in its way: a further run is not
+		if refused := (*provision.Refusal)(nil); errors.As(d.errs[i], &refused) {
+			t.Errorf("run %d, whose the account is: %v", i+1, d.errs[i])
+		}
+		if i == 0 {
+			d.world.mustRun(t)
+		} else {
+			d.world.mustRunFor(t, other(username))
+		}
+		user, _ = d.world.nautobot.User(username)
+		d.world.checkOwners(t)
+	}
+	if user.Inactive || user.FirstName != "Service account" {
+		t.Errorf("the account is %q, inactive: %v", user.FirstName, user.Inactive)
+	}
+	passwords := []string{d.world.secret["password"], "password of another tenant"}
+	if user.Password != "" && user.Password != passwords[i] {
+		t.Errorf("the account is run %d's, and has another password", i+1)
+	}
+	if i == 0 {
+		d.world.mustRun(t) // the loser may have cleared the password that it overwrote
+		d.world.mustBeDone(t)
+	} else if len(d.world.nautobot.Tokens(username)) == 0 {
+		t.Error("the account has no token")
 	}
 }

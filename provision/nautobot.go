@@ -14,9 +14,10 @@ type Nautobot interface {
 
 // Users works on accounts, with the rights of the superuser token.
 type Users interface {
-	// User returns the account of exactly that name, nil if there is none.
-	User(ctx context.Context, username string) (*User, error)
-	// OwnedUsers returns the accounts with exactly that last name.
+	// FindUser returns the account of exactly that name, nil if there is none,
+	// and the names of accounts that differ from it in upper and lower case only.
+	FindUser(ctx context.Context, username string) (user *User, similar []string, err error)
+	// OwnedUsers returns all accounts with exactly that last name.
 	OwnedUsers(ctx context.Context, lastName string) ([]User, error)
 	CreateUser(ctx context.Context, fields UserFields) (User, error)
 	// UpdateUser writes the fields that are set and no other.
@@ -84,8 +85,9 @@ type UserFields struct {
 type Token struct {
 	ID          string
 	Key         Sensitive
-	Username    string // username
+	Username    string // of the account that it belongs to
 	Description string
+	Created     time.Time // by Nautobot's clock; zero: it did not say
 	Expires     time.Time // zero: never
 	Writable    bool
 }

@@ -6,127 +6,160 @@ import (
 	"slices"
 )
 
-// State is what Nautobot has, as far as it was looked at.
-type State struct {
-	User          *User   // nil: there is none
-	Others        []User  // further active accounts with the Secret's mark
-	Own           bool    // the account is the one that the superuser token belongs to
-	PasswordWrong bool    // the password does not open the account
+// Observed is what Nautobot has, as far as it was asked.
+type Observed struct {
+	User    *User    // nil: there is none
+	Similar []string // accounts whose names differ in upper and lower case only
+	Former  []User   // active accounts that the Secret named before
+	// Self is the account that the superuser token belongs to. Empty if it may
+	// not list its tokens. SelfAsked: it was asked.
+	Self      string
+	SelfAsked bool
+
+	PasswordWorks bool    // it opens the account
 	TokensKnown   bool    // false: Tokens could not be read
 	Tokens        []Token // of the account
-	Key           KeyState
-	MissingGroups []string // of the rule's groups: there are none of that name
-	// Access is nil unless something hints that group or permission are missing.
-	Access *AccessState
-	// Opened: this run gave the account its password for a moment.
-	Opened bool
+	Token         TokenStatus
+	MissingGroups []string // of the rule's groups: Nautobot has none of that name
+	// ManagedGroup is nil unless something hints that it is not as it should
+	// be, and if the superuser token's account may not look at it.
+	ManagedGroup *ManagedGroup
+	// GroupUnknown: the superuser token's account may not look at it.
+	// GroupMissing: but there is no such group.
+	GroupUnknown, GroupMissing bool
+
+	progress // what this run has done so far
 }
 
-// KeyState is what Nautobot says of the Secret's token where it is not among
+// TokenStatus is what Nautobot says of the Secret's token if it is not among
 // the account's tokens, as far as they are known.
-type KeyState int
+type TokenStatus int
 
 const (
-	KeyNotAsked KeyState = iota
-	KeyUnused            // nobody has it
-	KeyTaken             // somebody else has it
-	KeyUsable            // somebody has it: who is unknown
-	KeyExpired           // the same, but it is expired
+	tokenNotProbed     TokenStatus = iota
+	tokenFree                      // nobody has it
+	tokenTaken                     // another account has it
+	tokenHolderUnknown             // some account has it
+	tokenExpired                   // the same, and it is expired
 )
 
-// AccessState is the group and the permission that let accounts manage their
-// own tokens.
-type AccessState struct {
-	GroupExists bool
-	Permission  *Permission
+// ManagedGroup is the group whose members may manage their own tokens, and the
+// permission of the same name that lets them.
+type ManagedGroup struct {
+	Exists     bool
+	Permission *Permission
 }
 
-// observe asks as little as possible: two requests where all is well.
-func (r *run) observe(ctx context.Context, want Wanted) (State, error) {
-	have := State{Opened: r.opened}
-	if err := r.observeUsers(ctx, want, &have); err != nil {
-		return have, err
+// isSelf tells whether an account is the one that the superuser token belongs to.
+func (o Observed) isSelf(user User) bool { return o.Self != "" && o.Self == user.Username }
+
+// observe asks as little as possible: two requests if all is well.
+func (r *reconciler) observe(ctx context.Context, want Desired) (Observed, error) {
+	o := Observed{progress: r.progress}
+	if err := r.observeUsers(ctx, want, &o); err != nil {
+		return o, err
 	}
-	if have.User != nil {
-		// What will be refused is not asked for its password either.
-		if err := want.mayChange(have); err != nil {
-			return have, err
-		}
+	if o.User != nil && want.checkOwnership(o) != nil {
+		// A Secret's password is not tried on an account that is not its own.
+		r.observeForeign(ctx, want, &o)
+		return o, nil
 	}
-	if err := r.observeGroups(ctx, want, &have); err != nil {
-		return have, err
+	if err := r.observeGroups(ctx, want, &o); err != nil {
+		return o, err
 	}
 	var err error
 	switch {
-	case have.User == nil:
-		have.TokensKnown = true
-	case have.Own:
-		have.TokensKnown = true // read already
-	case !have.User.Active:
-		err = r.observeInactive(ctx, want, &have)
-	case want.apiOnly():
-		err = r.observeAPIOnly(ctx, want, &have)
+	case o.User == nil:
+		o.TokensKnown = true
+	case o.isSelf(*o.User): // its tokens are known already
+	case !o.User.Active:
+		err = r.observeInactive(ctx, want, &o)
+	case want.apiOnly() && o.User.FirstName != firstNameOpening:
+		err = r.observeByToken(ctx, want, &o)
 	default:
-		err = r.observeByPassword(ctx, want, &have)
+		err = r.observeByPassword(ctx, want, &o)
 	}
-	if err == nil && have.TokensKnown && have.Key == KeyNotAsked && find(have.Tokens, want.Token) == nil {
-		have.Key, err = r.askKey(ctx, want.Token)
+	if err == nil && o.TokensKnown && find(o.Tokens, want.Token) == nil && o.Token == tokenNotProbed {
+		o.Token, err = r.probe(ctx, want.Token)
 	}
-	// A run finds out by trying whether the managed group is there.
-	joins := have.User == nil || !have.Own && !hasGroup(have.User.Groups, want.ManagedGroup)
-	if err == nil && r.DryRun && joins && have.Access == nil {
-		have.Access, err = r.lookAtAccess(ctx, want.ManagedGroup)
+	// Without rights the account cannot tell whose the token is; and a dry run
+	// cannot find out by trying whether the managed group is there.
+	joins := o.User == nil || !o.isSelf(*o.User) && !hasGroup(o.User.Groups, want.ManagedGroup)
+	if err == nil && o.ManagedGroup == nil && !o.GroupUnknown && (o.Token == tokenHolderUnknown || r.dryRun && joins) {
+		err = r.observeManagedGroup(ctx, want.ManagedGroup, &o)
 	}
-	return have, err
+	return o, err
 }
 
-// observeUsers finds the account by the Secret's mark, which also shows the
-// one that the Secret named before, or else by its name.
-func (r *run) observeUsers(ctx context.Context, want Wanted, have *State) error {
-	marked, err := r.nautobot.OwnedUsers(ctx, want.Mark.lastName())
+// observeUsers finds the account by its owner, which also shows the one that
+// the Secret named before, or else by its name.
+func (r *reconciler) observeUsers(ctx context.Context, want Desired, o *Observed) error {
+	owned, err := r.nautobot.OwnedUsers(ctx, want.Owner.lastName())
 	if err != nil {
 		return err
 	}
-	for _, user := range marked {
-		if user.Username == want.Username {
-			have.User = &user
-		} else if user.Active {
-			have.Others = append(have.Others, user)
+	for _, user := range owned {
+		switch {
+		case user.Username == want.Username:
+			o.User = &user
+		case user.Active && want.Owner.owns(user):
+			o.Former = append(o.Former, user)
 		}
 	}
-	if have.User == nil {
-		if have.User, err = r.nautobot.User(ctx, want.Username); err != nil || have.User == nil {
+	if o.User == nil {
+		if o.User, o.Similar, err = r.nautobot.FindUser(ctx, want.Username); err != nil {
 			return err
 		}
 	}
-
-	// Is it the account whose token we use ourselves? It matters where the
-	// account could be taken over, or lose its power.
-	ours := have.User.LastName == want.Mark.lastName()
-	if !ours && !want.Rule.Adopt || ours && !have.User.Superuser && !have.User.Staff {
+	if !want.mayTouchSelf(*o) {
 		return nil
 	}
 	tokens, err := r.nautobot.Tokens(ctx, want.bySuperuser())
-	if errors.Is(err, ErrDenied) { // an account that may not see its tokens, so no superuser
+	o.SelfAsked = err == nil || errors.Is(err, ErrDenied)
+	if len(tokens) > 0 {
+		o.Self = tokens[0].Username
+		if o.User != nil && o.isSelf(*o.User) {
+			o.Tokens, o.TokensKnown = tokens, true
+		}
+	}
+	if errors.Is(err, ErrDenied) {
 		return nil
 	}
-	if err != nil {
-		return err
+	return err
+}
+
+// mayTouchSelf tells whether it matters whose the superuser token is: where an
+// account could be taken over, lose its power, or be deactivated.
+func (d Desired) mayTouchSelf(o Observed) bool {
+	if len(o.Former) > 0 {
+		return true
 	}
-	if have.Own = len(tokens) > 0 && tokens[0].Username == want.Username; have.Own {
-		have.Tokens = tokens
+	if o.User == nil {
+		return false
 	}
-	return nil
+	if d.Owner.owns(*o.User) {
+		return o.User.Superuser || o.User.Staff
+	}
+	return d.Rule.Adopt || d.inherits(*o.User)
+}
+
+// observeForeign asks the Secret's token about itself, so that the refusal can
+// say more. It is a hint: whatever goes wrong with it changes nothing.
+func (r *reconciler) observeForeign(ctx context.Context, want Desired, o *Observed) {
+	tokens, err := r.nautobot.Tokens(ctx, want.byToken())
+	if err == nil && len(tokens) > 0 && tokens[0].Username == want.Username {
+		o.Tokens = tokens
+	}
 }
 
 // observeGroups looks for those of the rule's groups that the account is not
 // in yet.
-func (r *run) observeGroups(ctx context.Context, want Wanted, have *State) error {
-	if have.Own {
+func (r *reconciler) observeGroups(ctx context.Context, want Desired, o *Observed) error {
+	if o.User != nil && o.isSelf(*o.User) {
 		return nil
 	}
-	for _, name := range want.groups()[1:] { // the managed group is made where it is missing
-		if have.User != nil && hasGroup(have.User.Groups, name) {
+	for _, name := range want.groups()[1:] { // the managed group is made if it is missing
+		if o.User != nil && hasGroup(o.User.Groups, name) {
 			continue
 		}
 		exists, err := r.nautobot.GroupExists(ctx, name)
@@ -137,7 +170,7 @@ func (r *run) observeGroups(ctx context.Context, want Wanted, have *State) error
 			return err
 		}
 		if !exists {
-			have.MissingGroups = append(have.MissingGroups, name)
+			o.MissingGroups = append(o.MissingGroups, name)
 		}
 	}
 	return nil
@@ -145,10 +178,11 @@ func (r *run) observeGroups(ctx context.Context, want Wanted, have *State) error
 
 // observeByPassword reads the tokens over Basic authentication: one answer
 // that also proves the password.
-func (r *run) observeByPassword(ctx context.Context, want Wanted, have *State) error {
+func (r *reconciler) observeByPassword(ctx context.Context, want Desired, o *Observed) error {
 	var err error
-	have.Tokens, err = r.nautobot.Tokens(ctx, want.login())
-	have.TokensKnown = err == nil
+	o.Tokens, err = r.nautobot.Tokens(ctx, want.login())
+	o.TokensKnown = err == nil
+	o.PasswordWorks = err == nil
 	if !errors.Is(err, ErrDenied) {
 		return err
 	}
@@ -157,114 +191,95 @@ func (r *run) observeByPassword(ctx context.Context, want Wanted, have *State) e
 	if err != nil && !errors.Is(err, ErrDenied) {
 		return err
 	}
-	have.PasswordWrong = err != nil
-	if err := r.observeByToken(ctx, want, have); err != nil {
+	o.PasswordWorks = err == nil
+	if err := r.observeByToken(ctx, want, o); err != nil || !o.PasswordWorks {
 		return err
 	}
-	have.Access, err = r.lookAtAccess(ctx, want.ManagedGroup)
-	return err
-}
-
-// observeAPIOnly hashes nothing on the server as long as the token works.
-func (r *run) observeAPIOnly(ctx context.Context, want Wanted, have *State) error {
-	have.PasswordWrong = true // it has none
-	if err := r.observeByToken(ctx, want, have); err != nil {
-		return err
-	}
-	switch {
-	case have.Key == KeyUsable:
-		var err error
-		have.Access, err = r.lookAtAccess(ctx, want.ManagedGroup)
-		return err
-	case have.User.FirstName == firstNameOpening && planToken(want, *have, r.Now()).byPassword:
-		have.PasswordWrong, have.Key = false, KeyNotAsked
-		return r.observeByPassword(ctx, want, have)
-	}
-	return nil
+	return r.observeManagedGroup(ctx, want.ManagedGroup, o)
 }
 
 // observeByToken reads the tokens with the Secret's own.
-func (r *run) observeByToken(ctx context.Context, want Wanted, have *State) error {
+func (r *reconciler) observeByToken(ctx context.Context, want Desired, o *Observed) error {
 	tokens, err := r.nautobot.Tokens(ctx, want.byToken())
 	switch {
-	case err == nil && len(tokens) > 0 && tokens[0].Username == want.Username:
-		have.Tokens, have.TokensKnown = tokens, true
-		return nil
-	case err == nil && len(tokens) > 0:
-		have.Key = KeyTaken
-		return nil
-	case err == nil:
-		have.Key = KeyUsable
-		return nil
+	case err != nil:
+		o.Token, err = tokenStatus(err)
+	case len(tokens) == 0:
+		o.Token = tokenHolderUnknown
+	case tokens[0].Username == want.Username:
+		o.Tokens, o.TokensKnown = tokens, true
+	default:
+		o.Token = tokenTaken
 	}
-	have.Key, err = keyState(err)
 	return err
 }
 
 // observeInactive looks at an account that we revoked: nothing opens it, so
 // its tokens are seen only once it is active again.
-func (r *run) observeInactive(ctx context.Context, want Wanted, have *State) error {
+func (r *reconciler) observeInactive(ctx context.Context, want Desired, o *Observed) error {
 	err := r.nautobot.Authenticate(ctx, want.byToken())
 	switch {
 	case err == nil:
-		have.Key = KeyTaken
+		o.Token = tokenTaken
 	case errors.Is(err, ErrUserInactive):
-		have.Key = KeyUsable
+		o.Token, err = tokenHolderUnknown, nil
 	default:
-		have.Key, err = keyState(err)
-		return err
+		o.Token, err = tokenStatus(err)
 	}
-	return nil
+	return err
 }
 
-// askKey asks with the Secret's token itself, so that the key stands in a
-// header and never in a URL. The account's own tokens are all known: whoever
-// has it is somebody else.
-func (r *run) askKey(ctx context.Context, token Sensitive) (KeyState, error) {
+// probe asks with the Secret's token itself, so that the key is in a header and
+// never in a URL. The account's own tokens are all known: whoever has it is
+// somebody else.
+func (r *reconciler) probe(ctx context.Context, token Sensitive) (TokenStatus, error) {
 	err := r.nautobot.Authenticate(ctx, Login{Token: token})
 	if err == nil {
-		return KeyTaken, nil
+		return tokenTaken, nil
 	}
-	state, err := keyState(err)
-	if state == KeyUsable || state == KeyExpired {
-		state = KeyTaken
+	status, err := tokenStatus(err)
+	if status == tokenHolderUnknown || status == tokenExpired {
+		status = tokenTaken
 	}
-	return state, err
+	return status, err
 }
 
-// keyState reads the answer to a request with the Secret's token.
-func keyState(err error) (KeyState, error) {
+// tokenStatus reads the answer to a request with the Secret's token.
+func tokenStatus(err error) (TokenStatus, error) {
 	switch {
 	case errors.Is(err, ErrInvalidToken):
-		return KeyUnused, nil
+		return tokenFree, nil
 	case errors.Is(err, ErrTokenExpired):
-		return KeyExpired, nil
+		return tokenExpired, nil
 	case errors.Is(err, ErrUserInactive): // ours is active
-		return KeyTaken, nil
+		return tokenTaken, nil
 	case errors.Is(err, ErrDenied):
-		return KeyUsable, nil
+		return tokenHolderUnknown, nil
 	}
-	return KeyNotAsked, err
+	return tokenNotProbed, err
 }
 
-// lookAtAccess needs one request where all is well. It returns nil where the
-// superuser token's account may not look: then somebody with more rights has
-// set things up, and what is missing shows when an account is denied.
-func (r *run) lookAtAccess(ctx context.Context, name string) (*AccessState, error) {
+// observeManagedGroup needs one request if all is well. Somebody with more
+// rights has set things up if the superuser token's account may not look.
+func (r *reconciler) observeManagedGroup(ctx context.Context, name string, o *Observed) error {
 	permission, err := r.nautobot.Permission(ctx, name)
-	if errors.Is(err, ErrDenied) {
-		return nil, nil
+	if err != nil && !errors.Is(err, ErrDenied) {
+		return err
 	}
-	if err != nil {
-		return nil, err
+	o.GroupUnknown = err != nil
+	group := ManagedGroup{Exists: true, Permission: permission}
+	if permission == nil || !hasGroup(permission.Groups, name) {
+		group.Exists, err = r.nautobot.GroupExists(ctx, name)
+		if err != nil && !errors.Is(err, ErrDenied) {
+			return err
+		}
 	}
-	access := &AccessState{Permission: permission}
-	if permission != nil && hasGroup(permission.Groups, name) {
-		access.GroupExists = true
-		return access, nil
+	if o.GroupUnknown {
+		o.GroupMissing = err == nil && !group.Exists
+		return nil
 	}
-	access.GroupExists, err = r.nautobot.GroupExists(ctx, name)
-	return access, err
+	o.ManagedGroup = &group
+	return nil
 }
 
 func find(tokens []Token, key Sensitive) *Token {

@@ -1,38 +1,15 @@
 package provision
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 )
 
-// Wanted is what Nautobot is to have: the account that the Secret asks for
-// and the operator's rule allows.
-type Wanted struct {
-	Account
-	Secret       string // NAMESPACE/NAME
-	Mark         Mark
-	Rule         Rule
-	ManagedGroup string
-	Grace        time.Duration // how long a superseded token keeps working
-	// SuperuserToken is the one that this run uses: it is never ended.
-	SuperuserToken Sensitive
-	// Named: the mark holds the cluster's name, so no other cluster has it.
-	Named bool
-}
-
-// Plan is what has to be written so that Nautobot has what is wanted: the
-// changes in their order. A dry run prints it, a run carries it out.
-type Plan struct {
-	Group      *Change // nil: not needed
-	Permission *PermissionChange
-	User       UserChange
-	Token      TokenChange
-	Revoke     []RevokeChange // the accounts that the Secret named before
-}
-
 // Change is one object, what happens to it, and the names of its fields.
 type Change struct {
-	Object string
+	Object string // empty: nothing to tell
 	Action Action
 	Fields []string
 	Notes  []string
@@ -41,6 +18,7 @@ type Change struct {
 // Action is a fixed word for what happened to an object.
 type Action string
 
+// The actions, as they are printed.
 const (
 	Created   Action = "created"
 	Updated   Action = "updated"
@@ -50,89 +28,178 @@ const (
 	Failed    Action = "failed"
 )
 
-// RevokeChange takes an account out of service.
-type RevokeChange struct {
+// step is one write and the line that tells of it. A step without a write is
+// only told.
+type step struct {
 	Change
-	ID string
+	write     write
+	reobserve bool // what follows depends on what comes of it
+	recheck   bool // ends something: the Secret is read again right before
 }
 
-// Changes lists the plan's changes in the order in which they are made.
-func (p Plan) Changes() []Change {
-	var changes []Change
-	if p.Group != nil {
-		changes = append(changes, *p.Group)
-	}
-	if p.Permission != nil {
-		changes = append(changes, p.Permission.Change)
-	}
-	changes = append(changes, p.User.Change, p.Token.Change)
-	for _, revoke := range p.Revoke {
-		changes = append(changes, revoke.Change)
-	}
-	return changes
+// planner makes the steps that bring what is observed to what is desired.
+type planner struct {
+	want  Desired
+	have  Observed
+	now   time.Time // Nautobot's
+	steps []step
+	// clear: the account has a temporary password, or gets one, which is
+	// cleared once the token works.
+	clear bool
 }
 
-// Pending tells whether anything has to be written.
-func (p Plan) Pending() bool {
-	return p.User.Open || p.User.Close ||
-		slices.ContainsFunc(p.Changes(), func(c Change) bool { return c.Action != Unchanged })
+func (p *planner) add(s step) { p.steps = append(p.steps, s) }
+
+// writes tells whether anything is to be written.
+func writes(steps []step) bool {
+	return slices.ContainsFunc(steps, func(s step) bool { return s.write != nil })
 }
 
-// MakePlan compares what is wanted with what Nautobot has. It asks nobody and
-// changes nothing. A *Refusal says that nothing of it may be done.
-func MakePlan(want Wanted, have State, now time.Time) (Plan, error) {
+// makePlan decides everything: which writes, in which order, and which line
+// tells of each. It asks nobody and changes nothing. The order leaves something
+// usable wherever it ends: group and permission, account, new token, proof that
+// it works, and only then the end of what came before. A *Refusal says that
+// nothing of it may be done.
+func makePlan(want Desired, have Observed, now time.Time) ([]step, error) {
+	p := planner{want: want, have: have, now: now}
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	if have.ManagedGroup != nil {
+		p.planManagedGroup(want.ManagedGroup, *have.ManagedGroup)
+	}
+	p.planUser()
+	switch {
+	case have.TokensKnown:
+	case !writes(p.steps):
+		return nil, errNoRights{want}
+	default: // what the account can do, and which tokens it has, may look otherwise then
+		p.steps[lastWrite(p.steps)].reobserve = true
+	}
+	older := p.planToken()
+	if writes(p.steps) || p.clear || older.any() || have.wrote {
+		p.add(step{write: verifyToken{want.byToken()}})
+	}
+	if p.clear {
+		p.planClear()
+	}
+	p.planSupersede(older)
+	if have.adopted {
+		p.add(p.confirmOwner())
+	}
+	p.planFormer()
+	return p.steps, nil
+}
+
+func lastWrite(steps []step) int {
+	last := len(steps) - 1
+	for last > 0 && steps[last].write == nil {
+		last--
+	}
+	return last
+}
+
+func (p *planner) confirmOwner() step {
+	return step{write: confirmOwner{p.want.Owner, p.want.Username}}
+}
+
+// check finds the reasons not to do anything.
+func (p *planner) check() error {
+	want, have := p.want, p.have
 	if have.User != nil {
-		if err := want.mayChange(have); err != nil {
-			return Plan{}, err
+		if err := want.checkOwnership(have); err != nil {
+			return err
 		}
 	}
-	var problems Refusal
-	for _, name := range have.MissingGroups {
-		problems.Problems = append(problems.Problems, "Nautobot has no group "+name+", which the rule gives to the account: create it first")
+	if len(have.MissingGroups) > 0 {
+		refusal := &Refusal{}
+		for _, name := range have.MissingGroups {
+			refusal.Problems = append(refusal.Problems, "group "+name+", required by the rule, does not exist in Nautobot: create it first")
+		}
+		return refusal
 	}
-	if len(problems.Problems) > 0 {
-		return Plan{}, &problems
+	if have.GroupMissing && (have.User == nil || !hasGroup(have.User.Groups, want.ManagedGroup)) {
+		return errNoGroup(want)
 	}
-	if have.Key == KeyTaken && have.User == nil {
-		return Plan{}, errTakenUnseen
+	if have.User == nil {
+		if have.Token != tokenFree {
+			return errTakenUnseen
+		}
+		return nil
 	}
-	if have.Key == KeyTaken {
-		return Plan{}, errTaken
+	unknown := have.Token == tokenHolderUnknown || have.Token == tokenExpired
+	switch {
+	case have.Token == tokenTaken:
+		return errTaken
+	case have.Token == tokenHolderUnknown && p.hasRights():
+		// The account has every right that it needs, and still cannot see its
+		// tokens with this one.
+		return errTaken
+	case unknown && !want.manages(*have.User):
+		return refuse(`key "token": some account of Nautobot has this token, and %q is not written before it is known to be its own: generate a new token, or first put the account into group %q and make the token valid`, want.Username, want.ManagedGroup)
+	case !have.PasswordWorks && !want.apiOnly() && have.passwordWrites >= maxPasswordWrites:
+		return errors.New("Nautobot took the password and still does not accept it over Basic authentication: does something in between drop it, or lock the account?")
 	}
+	return nil
+}
 
-	var plan Plan
-	plan.Group, plan.Permission = planAccess(want.ManagedGroup, have.Access)
-	plan.Token = planToken(want, have, now)
-	plan.User = planUser(want, have, plan.Token)
-	plan.Revoke = planRevoke(want, have, &plan.User)
-	// The account has every right that it needs and is still not allowed to
-	// see its tokens with this one: it cannot be its own.
-	if have.Key == KeyUsable && have.User != nil && have.Access != nil && plan.Group == nil && plan.Permission == nil &&
-		hasGroup(have.User.Groups, want.ManagedGroup) {
-		return Plan{}, errTaken
+// hasRights tells whether the account may see its tokens for sure.
+func (p *planner) hasRights() bool {
+	group := p.have.ManagedGroup
+	if group == nil || !p.have.User.Active || !hasGroup(p.have.User.Groups, p.want.ManagedGroup) {
+		return false
 	}
-	return plan, nil
+	return group.Exists && permissionStep(ownTokens(p.want.ManagedGroup), group.Permission) == nil
 }
 
 // They do not say who has the token.
 var (
-	errTaken       = refuse(`key "token": another account of Nautobot has this token: make a new one`)
-	errTakenUnseen = refuse(`key "token": an account of Nautobot has this token, another one or one that the superuser token may not see (outside the managed group, staff or superuser): make a new one, or let a superuser look`)
+	errTaken       = refuse(`key "token": it already belongs to another Nautobot account: generate a new one`)
+	errTakenUnseen = refuse(`key "token": it already belongs to a Nautobot account, another one or one that the superuser token may not see (outside the managed group, staff or superuser): generate a new one, or let a superuser look`)
 )
 
-// planRevoke takes the accounts out of service that the Secret named before.
-// Without a cluster's name the mark may be another cluster's as well.
-func planRevoke(want Wanted, have State, user *UserChange) []RevokeChange {
-	var changes []RevokeChange
-	for _, other := range have.Others {
-		if !want.Named {
-			user.Notes = append(user.Notes, "account "+other.Username+" has the same mark and is left alone: --cluster is not set")
-			continue
+// errNoRights: the account may not read its own tokens, and there is nothing to
+// do about it.
+type errNoRights struct{ want Desired }
+
+func (e errNoRights) Error() string {
+	return fmt.Sprintf("account %q may not read its own tokens: group %q needs a permission for that, which the superuser token's account may not look at",
+		e.want.Username, e.want.ManagedGroup)
+}
+
+func errNoGroup(want Desired) error {
+	return fmt.Errorf("account %q may not create its token: Nautobot needs the group %q with a permission for that, and the superuser token's account may not look at them: run setup, or use a superuser's token",
+		want.Username, want.ManagedGroup)
+}
+
+// planFormer takes the accounts out of service that the Secret named before.
+func (p *planner) planFormer() {
+	for _, user := range p.have.Former {
+		object := "user/" + user.Username
+		switch {
+		case p.have.isSelf(user):
+			p.note(object, "the Secret named it before; left alone: the superuser token is its own")
+		case p.have.Self == "" && !user.Superuser:
+			p.note(object, "the Secret named it before; left alone: the superuser token may be its own, and that account may not list its tokens to tell")
+		case p.want.Owner.Unique():
+			p.add(step{
+				Change:  Change{Object: object, Action: Revoked, Notes: []string{"the Secret names another account now"}},
+				write:   updateUser{ID: user.ID, Fields: UserFields{Active: new(false), FirstName: new(firstNameRevoked)}},
+				recheck: true,
+			})
+		default:
+			p.note(object, "it has the same owner and is left alone: --cluster is not set")
+			if user.FirstName == firstNameOpening {
+				p.add(step{
+					Change: Change{Object: object, Action: Updated, Fields: []string{"password"}},
+					write:  clearPassword{ID: user.ID, Username: user.Username}, recheck: true,
+				})
+			}
 		}
-		changes = append(changes, RevokeChange{
-			Change: Change{Object: "user/" + other.Username, Action: Revoked, Notes: []string{"the Secret names another account now"}},
-			ID:     other.ID,
-		})
 	}
-	return changes
+}
+
+// note adds a line about an object that is left as it is.
+func (p *planner) note(object string, notes ...string) {
+	p.add(step{Change: Change{Object: object, Action: Unchanged, Notes: notes}})
 }

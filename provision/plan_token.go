@@ -2,104 +2,179 @@ package provision
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
 
-// TokenChange is what to do to the account's tokens: to the Secret's, and to
-// the older ones that it supersedes.
-type TokenChange struct {
-	Change
-	ID     string // of an existing token to update
-	Write  TokenFields
-	Expire []string // ids
-	Delete []string // ids
-	Until  time.Time
-	// byPassword: the token cannot do this itself, the account has to.
-	byPassword bool
+const (
+	// clockSlack is how far apart the clocks of two runs may be before one of
+	// them corrects the other's expiry of a superseded token.
+	clockSlack = time.Minute
+	// maxBulk is how many tokens one request ends.
+	maxBulk = 100
+	// recently is when two runs in a row make one wonder.
+	recently = 15 * time.Minute
+)
+
+func (p *planner) tokenObject() string { return "token/" + p.want.Secret }
+
+// needsPassword tells whether the token cannot be made or mended by itself: the
+// account has to log in.
+func (p *planner) needsPassword() bool {
+	if token := find(p.have.Tokens, p.want.Token); token != nil {
+		return !token.Writable || p.isExpired(*token)
+	}
+	return p.have.TokensKnown || p.have.Token == tokenFree || p.have.Token == tokenExpired
 }
 
-// clockSlack is how far apart the clocks of two runs may be before one of
-// them corrects the other's expiry of a superseded token.
-const clockSlack = time.Minute
+func (p *planner) isExpired(token Token) bool {
+	return !token.Expires.IsZero() && !token.Expires.After(p.now)
+}
 
-// planToken compares the Secret's token and decides about the others. Where
-// the tokens could not be read, the key's own answer has to do.
-func planToken(want Wanted, have State, now time.Time) TokenChange {
-	change := TokenChange{Change: Change{Object: "token/" + want.Secret, Action: Unchanged}}
-	ours := find(have.Tokens, want.Token)
+// tokenLogin is who creates or mends the token.
+func (p *planner) tokenLogin() Login {
+	switch {
+	case p.have.User != nil && p.have.isSelf(*p.have.User):
+		return p.want.bySuperuser()
+	case p.want.apiOnly() && !p.needsPassword():
+		return p.want.byToken()
+	}
+	return p.want.login()
+}
+
+// planToken compares the Secret's token, and sorts the account's others.
+func (p *planner) planToken() olderTokens {
+	change := Change{Object: p.tokenObject(), Action: Unchanged}
+	fields := TokenFields{}
+	ours := find(p.have.Tokens, p.want.Token)
 	switch {
 	case ours != nil:
-		change.repair(want, *ours, now)
-	case have.TokensKnown || have.Key == KeyUnused:
-		change.Action = Created
-		change.byPassword = true
-		change.Write = TokenFields{
-			Key:         want.Token,
-			Description: new(want.Mark.description()),
-			Writable:    new(true),
+		change.Fields = p.repairToken(*ours, &fields)
+		s := step{Change: change}
+		if len(change.Fields) > 0 {
+			s.Action, s.write = Updated, updateToken{p.tokenLogin(), ours.ID, fields}
 		}
-	case have.Key == KeyExpired:
+		p.add(s)
+	case p.have.TokensKnown || p.have.Token == tokenFree:
+		change.Action = Created
+		p.add(step{Change: change, write: createToken{p.tokenLogin(), TokenFields{
+			Key:         p.want.Token,
+			Description: new(p.want.Owner.description()),
+			Writable:    new(true),
+		}}})
+	case p.have.Token == tokenExpired:
+		change.Action, change.Fields = Updated, []string{"expires"}
+		p.add(step{Change: change})
+	default:
 		change.Action = Updated
-		change.byPassword = true
-		change.Fields = []string{"expires"}
+		change.Notes = []string{"not known before the account can list its tokens"}
+		if !p.have.User.Active {
+			change.Notes = []string{"not known before the account is active"}
+		}
+		p.add(step{Change: change})
 	}
-	change.supersede(want, have.Tokens, now)
-	return change
+	return p.sortOlder()
 }
 
-// repair is for the Secret's token where the account has it already.
-func (c *TokenChange) repair(want Wanted, is Token, now time.Time) {
-	c.ID = is.ID
-	if is.Description != want.Mark.description() {
-		c.Write.Description = new(want.Mark.description())
-		c.Fields = append(c.Fields, "description")
+// repairToken is for the Secret's token if the account has it already.
+func (p *planner) repairToken(is Token, fields *TokenFields) (names []string) {
+	if is.Description != p.want.Owner.description() {
+		fields.Description = new(p.want.Owner.description())
+		names = append(names, "description")
 	}
 	if !is.Expires.IsZero() {
-		c.Write.NeverExpire = true
-		c.Fields = append(c.Fields, "expires")
-		c.byPassword = !is.Expires.After(now)
+		fields.NeverExpire = true
+		names = append(names, "expires")
 	}
 	if !is.Writable {
-		c.Write.Writable = new(true)
-		c.Fields = append(c.Fields, "write_enabled")
+		fields.Writable = new(true)
+		names = append(names, "write_enabled")
 	}
-	if len(c.Fields) > 0 {
-		c.Action = Updated
-		c.byPassword = c.byPassword || !is.Writable
-	}
+	return names
 }
 
-// supersede ends the tokens that came from the same Secret before.
-func (c *TokenChange) supersede(want Wanted, tokens []Token, now time.Time) {
-	others := 0
-	c.Until = now.Add(want.Grace)
-	for _, token := range tokens {
+// olderTokens are the account's other tokens that are ended, by id.
+type olderTokens struct {
+	in      time.Duration // until those expire
+	expire  []string
+	drop    []string
+	foreign []string // of other Secrets: the account is not theirs any more
+	notes   []string // about the rest
+}
+
+func (o olderTokens) any() bool { return len(o.expire)+len(o.drop)+len(o.foreign) > 0 }
+
+// sortOlder decides which tokens are ended: those that came from the same
+// Secret before, those of other Secrets, and with exclusive all the rest.
+func (p *planner) sortOlder() olderTokens {
+	older := olderTokens{in: p.want.Grace}
+	self := p.have.User != nil && p.have.isSelf(*p.have.User)
+	others, another := 0, false
+	for _, token := range p.have.Tokens {
+		ours := p.want.supersedes(token)
 		switch {
-		case token.Key.Equal(want.Token), token.Key.Equal(want.SuperuserToken):
-		case token.Description != want.Mark.description() && !want.Rule.Exclusive:
+		case token.Key.Equal(p.want.Token), token.Key.Equal(p.want.SuperuserToken):
+			continue
+		case !ours && isMarked(token) && !self:
+			older.foreign = append(older.foreign, token.ID)
+			continue
+		case !ours && !p.want.Rule.Exclusive:
 			others++
-		case want.Grace == 0, !token.Expires.IsZero() && !token.Expires.After(now):
-			c.Delete = append(c.Delete, token.ID)
-		case token.Expires.IsZero(), token.Expires.After(c.Until.Add(clockSlack)):
-			c.Expire = append(c.Expire, token.ID)
+			continue
+		case p.want.Grace == 0, p.isExpired(token):
+			older.drop = append(older.drop, token.ID)
+		case token.Expires.IsZero(), token.Expires.After(p.now.Add(older.in + clockSlack)):
+			older.expire = append(older.expire, token.ID)
+		default:
+			continue
 		}
+		another = another || p.want.Owner.made(token) && token.Created.After(p.now.Add(-recently))
 	}
-	in := " in " + readable(want.Grace)
-	c.note(len(c.Expire), "superseded token expires"+in, "superseded tokens expire"+in)
-	c.note(len(c.Delete), "superseded token deleted", "superseded tokens deleted")
-	c.note(others, "other token left alone", "other tokens left alone")
-	if c.Action == Unchanged && len(c.Expire)+len(c.Delete) > 0 {
-		c.Action = Updated
+	older.notes = count(older.notes, others, "other token left alone", "other tokens left alone")
+	if another && !p.want.Owner.Unique() {
+		older.notes = append(older.notes, "another token of the same owner is only minutes old: if another cluster has a Secret of this name, set --cluster")
+	}
+	return older
+}
+
+// planSupersede ends the older tokens.
+func (p *planner) planSupersede(older olderTokens) {
+	login := p.want.byToken()
+	in := " in " + readable(older.in)
+	p.endTokens(older.expire, false, count(nil, len(older.expire), "superseded token expires"+in, "superseded tokens expire"+in),
+		func(ids []string) write { return expireTokens{login, ids, older.in} })
+	drop := func(ids []string) write { return deleteTokens{login, ids} }
+	p.endTokens(older.drop, false, count(nil, len(older.drop), "superseded token deleted", "superseded tokens deleted"), drop)
+	if len(older.foreign) > 0 { // unless the account is theirs again
+		p.add(p.confirmOwner())
+	}
+	// Looked at again: nobody else's token may open the account at the end.
+	p.endTokens(older.foreign, true, count(nil, len(older.foreign), "token of another Secret deleted", "tokens of other Secrets deleted"), drop)
+	if len(older.notes) > 0 {
+		p.note(p.tokenObject(), older.notes...)
 	}
 }
 
-func (c *TokenChange) note(n int, one, many string) {
-	if n == 1 {
-		c.Notes = append(c.Notes, "1 "+one)
-	} else if n > 1 {
-		c.Notes = append(c.Notes, fmt.Sprint(n, " ", many))
+// endTokens ends tokens, some at a time; the last step tells of all of them.
+func (p *planner) endTokens(ids []string, reobserve bool, notes []string, end func([]string) write) {
+	for some := range slices.Chunk(ids, maxBulk) {
+		p.add(step{Change: Change{Object: p.tokenObject(), Action: Updated}, write: end(some), recheck: true})
 	}
+	if len(ids) > 0 {
+		last := &p.steps[len(p.steps)-1]
+		last.Notes, last.reobserve = notes, reobserve
+	}
+}
+
+// count adds a note about n things, if there are any.
+func count(notes []string, n int, one, many string) []string {
+	if n == 1 {
+		return append(notes, "1 "+one)
+	} else if n > 1 {
+		return append(notes, fmt.Sprint(n, " ", many))
+	}
+	return notes
 }
 
 // readable is a duration without its zero parts: 1h, not 1h0m0s.

@@ -5,134 +5,178 @@ import (
 	"strings"
 )
 
-// UserChange is the fields of the account that have to be written.
-type UserChange struct {
-	Change
-	Write UserFields
-	// Open: Write gives an account without a password one for the moment that
-	// its token takes to be made.
-	Open bool
-	// Close: the account has such a password, which is cleared once the token
-	// works.
-	Close bool
-}
+// maxPasswordWrites is how often a run sets the password of an account: if that
+// does not help, the password is not what is wrong.
+const maxPasswordWrites = 2
+
+func (p *planner) userObject() string { return "user/" + p.want.Username }
 
 // planUser compares the account, field by field.
-func planUser(want Wanted, have State, token TokenChange) UserChange {
-	change := UserChange{Change: Change{Object: "user/" + want.Username, Action: Unchanged}}
+func (p *planner) planUser() {
 	switch {
-	case have.User == nil:
-		change.Action = Created
-		change.create(want)
-	case have.Own:
-		change.Notes = []string{"the superuser token's own account: only its token is managed"}
+	case p.have.User == nil:
+		p.createUser()
+	case p.have.isSelf(*p.have.User):
+		p.note(p.userObject(), "the superuser token's own account: only its token is managed")
 	default:
-		change.update(want, have, token)
-		if len(change.Fields) > 0 {
-			change.Action = Updated
-		}
+		p.updateUser()
 	}
-	return change
 }
 
-func (c *UserChange) create(want Wanted) {
-	c.Write = UserFields{
+func (p *planner) createUser() {
+	want := p.want
+	fields := UserFields{
 		Username:  want.Username,
 		Password:  want.login().Password,
 		FirstName: new(firstName),
-		LastName:  new(want.Mark.lastName()),
+		LastName:  new(want.Owner.lastName()),
 	}
 	for _, name := range want.groups() {
-		c.Write.Groups = append(c.Write.Groups, Group{Name: name})
+		fields.Groups = append(fields.Groups, Group{Name: name})
 	}
 	if want.apiOnly() {
-		c.Write.FirstName, c.Close = new(firstNameOpening), true
+		fields.FirstName, p.clear = new(firstNameOpening), true
 	}
 	if want.Email != "" {
-		c.Write.Email = &want.Email
+		fields.Email = &want.Email
 	}
 	if want.Rule.Superuser {
-		c.Write.Superuser = new(true)
+		fields.Superuser = new(true)
 	}
+	change := Change{Object: p.userObject(), Action: Created}
+	for _, name := range p.have.Similar {
+		change.Notes = append(change.Notes, "account "+name+" exists, too: its name differs in upper and lower case only")
+	}
+	if p.have.GroupUnknown {
+		change.Notes = append(change.Notes, "not known: whether an account that the superuser token may not see has this name")
+	}
+	p.add(step{Change: change, write: createUser{Fields: fields, Opens: want.apiOnly()}})
 }
 
-// update writes what differs and nothing else. The password comes first.
-func (c *UserChange) update(want Wanted, have State, token TokenChange) {
-	is := *have.User
+// updateUser writes what differs and nothing else.
+func (p *planner) updateUser() {
+	want, have, is := p.want, p.have, *p.have.User
+	adopts := !want.manages(is)
+	update := userUpdate{updateUser: updateUser{ID: is.ID, Adopts: !want.Owner.owns(is)}}
 	opening := want.apiOnly() && is.FirstName == firstNameOpening
+	prove := false
 	switch {
-	case have.PasswordWrong && !want.apiOnly():
-		c.Write.Password = want.Password
-		c.Fields = append(c.Fields, "password")
-	case want.apiOnly() && token.byPassword && have.PasswordWrong:
-		c.Open = true
-		c.Write.Password, c.Write.FirstName = want.login().Password, new(firstNameOpening)
-	case opening:
-		c.Close = true
-		if !have.Opened { // by a run that did not come to its end
-			c.Fields = append(c.Fields, "password")
+	case want.apiOnly():
+		// Whatever password the account had before it was taken over or
+		// deactivated must not open it: a temporary one replaces it.
+		update.Opens = adopts || !is.Active || have.blankPassword || !have.PasswordWorks && p.needsPassword()
+		p.clear = update.Opens || opening
+	case !have.PasswordWorks && (is.Active || adopts):
+		// Whose token it is shows once the account has its rights back. Until
+		// then its password stays as it is: the token may be another's.
+		prove = have.Token == tokenHolderUnknown
+	}
+	if update.Opens {
+		update.Fields.Password, update.Fields.FirstName = want.login().Password, new(firstNameOpening)
+		if adopts {
+			update.fields = append(update.fields, "password")
 		}
+	}
+	setPassword := !want.apiOnly() && !have.PasswordWorks && (is.Active || adopts)
+	if setPassword && !prove {
+		update.password(want)
 	}
 
 	for _, name := range want.groups() {
 		if !hasGroup(is.Groups, name) {
-			c.Write.Groups = append(c.Write.Groups, Group{Name: name})
+			update.Fields.Groups = append(update.Fields.Groups, Group{Name: name})
 		}
 	}
-	if len(c.Write.Groups) > 0 {
-		c.Write.Groups = slices.Concat(is.Groups, c.Write.Groups)
-		c.Fields = append(c.Fields, "groups")
+	if len(update.Fields.Groups) > 0 {
+		update.Fields.Groups = slices.Concat(is.Groups, update.Fields.Groups)
+		update.fields = append(update.fields, "groups")
 	}
 	if want.Email != "" {
-		c.text("email", &c.Write.Email, is.Email, want.Email)
+		update.text("email", &update.Fields.Email, is.Email, want.Email)
 	}
-	c.flag("is_superuser", &c.Write.Superuser, is.Superuser, want.Rule.Superuser)
-	c.flag("is_staff", &c.Write.Staff, is.Staff, false)
-	c.flag("is_active", &c.Write.Active, is.Active, true)
-	if !opening && !c.Open {
-		c.text("first_name", &c.Write.FirstName, is.FirstName, firstName)
+	update.flag("is_superuser", &update.Fields.Superuser, is.Superuser, want.Rule.Superuser)
+	update.flag("is_staff", &update.Fields.Staff, is.Staff, false)
+	update.flag("is_active", &update.Fields.Active, is.Active, true)
+	switch {
+	case update.Opens && !opening && is.FirstName != firstName:
+		update.fields = append(update.fields, "first_name")
+	case !update.Opens && !opening:
+		update.text("first_name", &update.Fields.FirstName, is.FirstName, firstName)
 	}
-	c.text("last_name", &c.Write.LastName, is.LastName, want.Mark.lastName())
+	update.text("last_name", &update.Fields.LastName, is.LastName, want.Owner.lastName())
 
+	p.addUser(update, p.groupNotes())
+	if setPassword && prove && writes(p.steps) {
+		second := userUpdate{updateUser: updateUser{ID: is.ID}}
+		second.password(want)
+		p.steps[len(p.steps)-1].reobserve = true
+		p.addUser(second, nil)
+	}
+}
+
+// addUser adds the step of an update, or the line that nothing differs.
+func (p *planner) addUser(update userUpdate, notes []string) {
+	change := Change{Object: p.userObject(), Action: Unchanged, Fields: update.fields, Notes: notes}
+	if len(update.fields) > 0 {
+		change.Action = Updated
+	}
+	s := step{Change: change}
+	if len(update.fields) > 0 || update.Opens {
+		s.write, s.reobserve = update.updateUser, true
+		// Neither a newer password nor a newer account may be undone.
+		s.recheck = !update.Fields.Password.Empty() || update.Fields.Active != nil
+	}
+	p.add(s)
+}
+
+// groupNotes tells of the groups that the rule does not name.
+func (p *planner) groupNotes() []string {
 	var others []string
-	for _, group := range is.Groups {
-		if !slices.Contains(want.groups(), group.Name) {
+	for _, group := range p.have.User.Groups {
+		if !slices.Contains(p.want.groups(), group.Name) {
 			others = append(others, group.Name)
 		}
 	}
-	if len(others) > 0 {
-		c.Notes = append(c.Notes, "also in groups "+strings.Join(others, ", "))
+	if len(others) == 0 {
+		return nil
 	}
+	return []string{"also in groups " + strings.Join(others, ", ")}
 }
 
-func (c *UserChange) text(field string, write **string, is, want string) {
-	if is != want {
-		*write = &want
-		c.Fields = append(c.Fields, field)
-	}
-}
-
-func (c *UserChange) flag(field string, write **bool, is, want bool) {
-	if is != want {
-		*write = &want
-		c.Fields = append(c.Fields, field)
-	}
-}
-
-// writes tells whether the account is to be written before its token is.
-func (c UserChange) writes() bool {
-	w := c.Write
-	return !w.Password.Empty() || w.Groups != nil || w.Email != nil || w.FirstName != nil || w.LastName != nil ||
-		w.Superuser != nil || w.Staff != nil || w.Active != nil
-}
-
-// groups are the names of the groups that the account has to be in, each once.
-func (w Wanted) groups() []string {
-	names := []string{w.ManagedGroup}
-	for _, name := range w.Rule.Groups {
-		if !slices.Contains(names, name) {
-			names = append(names, name)
+// planClear takes the temporary password away again.
+func (p *planner) planClear() {
+	change := Change{Object: p.userObject(), Action: Unchanged}
+	id := ""
+	if p.have.User != nil {
+		id = p.have.User.ID
+		if p.have.User.FirstName == firstNameOpening && !p.have.opened { // by a run that did not come to its end
+			change.Action, change.Fields = Updated, []string{"password"}
 		}
 	}
-	return names
+	p.add(step{Change: change, write: clearPassword{ID: id, Username: p.want.Username}, recheck: true})
+}
+
+// userUpdate is an update in the making, and the names of its fields.
+type userUpdate struct {
+	updateUser
+	fields []string
+}
+
+func (u *userUpdate) password(want Desired) {
+	u.Fields.Password = want.Password
+	u.fields = append(u.fields, "password")
+}
+
+func (u *userUpdate) text(field string, write **string, is, want string) {
+	if is != want {
+		*write = &want
+		u.fields = append(u.fields, field)
+	}
+}
+
+func (u *userUpdate) flag(field string, write **bool, is, want bool) {
+	if is != want {
+		*write = &want
+		u.fields = append(u.fields, field)
+	}
 }

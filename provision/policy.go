@@ -1,8 +1,10 @@
 package provision
 
 import (
+	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -20,25 +22,27 @@ type Policy struct {
 
 // Rule is for the Secrets of one namespace.
 type Rule struct {
-	Line      int      // in the file
 	Namespace string   // empty: every namespace, as without a file
 	Secrets   []string // globs of names
 	Usernames []string // globs: what these Secrets may call their accounts
 	Groups    []string // that the account is put into; they have to exist
 	Superuser bool     // the account is a superuser
 	Adopt     bool     // an existing account of that name may be taken over
-	Exclusive bool     // the account's other tokens are superseded too
+	// AdoptFrom are the owners, as in an account's last name, whose accounts
+	// these Secrets take over; * and ? are allowed in their parts.
+	AdoptFrom []string
+	Exclusive bool // the account's other tokens are superseded, too
 }
 
 // Allow returns the rule for a Secret that asks for an account of that name.
 func (p Policy) Allow(secret Secret, username string) (Rule, error) {
-	for _, rule := range p.Rules {
+	for i, rule := range p.Rules {
 		if rule.Namespace != "" && rule.Namespace != secret.Namespace || !matches(rule.Secrets, secret.Name) {
 			continue
 		}
 		if !matches(rule.Usernames, username) {
-			return Rule{}, refuse("policy %s, line %d: Secret %s/%s may have an account called %s, not %q: change the username in the Secret, or usernames in the rule",
-				p.File, rule.Line, secret.Namespace, secret.Name, strings.Join(rule.Usernames, " or "), username)
+			return Rule{}, refuse("policy %s, rules[%d]: Secret %s/%s may have an account called %s, not %q: change the username in the Secret, or usernames in the rule",
+				p.File, i, secret.Namespace, secret.Name, strings.Join(rule.Usernames, " or "), username)
 		}
 		return rule, nil
 	}
@@ -49,39 +53,68 @@ func (p Policy) Allow(secret Secret, username string) (Rule, error) {
 // Validate finds what is wrong with a rule: the key, and why.
 func (r Rule) Validate() (key string, err error) {
 	if len(r.Usernames) == 0 {
-		return "usernames", fmt.Errorf("is required: globs of the account names that are allowed")
+		return "usernames", errors.New("is required: globs of the account names that are allowed")
 	}
 	for _, glob := range r.Secrets {
 		if !isGlob(glob) {
-			return "secrets", fmt.Errorf("%q is not a glob", glob)
+			return "secrets", errGlob(glob)
 		}
 	}
 	for _, glob := range r.Usernames {
 		if !isGlob(glob) {
-			return "usernames", fmt.Errorf("%q is not a glob", glob)
+			return "usernames", errGlob(glob)
 		}
 	}
 	for _, group := range r.Groups {
-		if group == "" || group != strings.TrimSpace(group) || utf8.RuneCountInString(group) > maxGroupName {
-			return "groups", fmt.Errorf("%q is not a name of a group", group)
+		if err := ValidateGroup(group); err != nil {
+			return "groups", err
+		}
+	}
+	for _, owner := range r.AdoptFrom {
+		parts := strings.Split(owner, "/")
+		if len(parts) < 2 || len(parts) > 3 || slices.ContainsFunc(parts, func(part string) bool { return !isGlob(part) }) {
+			return "adoptFrom", fmt.Errorf("%q is not an owner: want NAMESPACE/NAME or CLUSTER/NAMESPACE/NAME, as in the last name of the account", owner)
 		}
 	}
 	return "", nil
 }
 
-func isGlob(text string) bool {
-	_, err := path.Match(text, "")
-	return text != "" && err == nil
+// ValidateGroup finds what is wrong with the name of a group.
+func ValidateGroup(name string) error {
+	if name == "" || name != strings.TrimSpace(name) || utf8.RuneCountInString(name) > maxGroupName {
+		return fmt.Errorf("%q is not a valid group name: want 1 to %d characters, without white space around them", name, maxGroupName)
+	}
+	return nil
+}
+
+// ValidateManagedGroup finds what is wrong with the name of a managed group. The
+// groups of the provisioners themselves are not for others to manage.
+func ValidateManagedGroup(name string) error {
+	if err := ValidateGroup(name); err != nil {
+		return err
+	}
+	if strings.HasSuffix(name, provisionersSuffix) {
+		return fmt.Errorf("%q ends in %s, as the groups of the provisioners do: choose another name", name, provisionersSuffix)
+	}
+	return nil
 }
 
 const maxGroupName = 150 // characters
 
+// isGlob tells whether a text is a glob of names: * and ? besides what names of
+// Secrets and accounts are made of.
+func isGlob(text string) bool {
+	return text != "" && !strings.ContainsFunc(text, func(r rune) bool { return r != '*' && r != '?' && !inUsername(r) })
+}
+
+func errGlob(text string) error {
+	return fmt.Errorf("%q is not a glob: want letters, digits, @ . + - _, and * and ? in their usual meaning", text)
+}
+
 // matches tells whether one of the globs matches the whole name.
 func matches(globs []string, name string) bool {
-	for _, glob := range globs {
-		if ok, err := path.Match(glob, name); ok && err == nil {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(globs, func(glob string) bool {
+		ok, err := path.Match(glob, name)
+		return ok && err == nil
+	})
 }

@@ -2,26 +2,31 @@ package provision
 
 import "slices"
 
-// Report is what a run did, one entry an object, in the order of the plan.
+// Report is what a run did, one entry per object, in the order of the plan.
 type Report struct {
 	Changes []Change
 }
 
-// add enters a change. A run that had to look again and found its own work
-// done still reports what it did.
+// add enters a change. A run that had to observe again and found its own work
+// done still reports what it did; what happened to an object last is what counts.
 func (r *Report) add(change Change) {
+	if change.Object == "" {
+		return
+	}
 	i := slices.IndexFunc(r.Changes, func(c Change) bool { return c.Object == change.Object })
 	if i < 0 {
 		change.Fields, change.Notes = slices.Clone(change.Fields), slices.Clone(change.Notes)
 		r.Changes = append(r.Changes, change)
 		return
 	}
-	before := r.Changes[i]
+	before := &r.Changes[i]
 	switch {
-	case before.Action == Unchanged:
-		before.Action = change.Action
 	case change.Action == Unchanged:
 		change.Fields = nil
+	case change.Action == Revoked || before.Action == Revoked:
+		*before = Change{Object: change.Object, Action: change.Action} // its end is all that counts
+	case before.Action == Unchanged:
+		before.Action = change.Action
 	}
 	for _, field := range change.Fields {
 		if before.Action != Created && !slices.Contains(before.Fields, field) {
@@ -33,10 +38,9 @@ func (r *Report) add(change Change) {
 			before.Notes = append(before.Notes, note)
 		}
 	}
-	r.Changes[i] = before
 }
 
-// Changed tells whether the run wrote anything.
+// Changed tells whether the run wrote anything, or a dry run would.
 func (r *Report) Changed() bool {
 	return slices.ContainsFunc(r.Changes, func(c Change) bool { return c.Action == Created || c.Action == Updated || c.Action == Revoked })
 }

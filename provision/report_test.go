@@ -10,62 +10,89 @@ func TestReportAdd(t *testing.T) {
 	change := func(action Action, fields []string, notes ...string) Change {
 		return Change{Object: "token/a", Action: action, Fields: fields, Notes: notes}
 	}
+	groups := []string{"groups"}
 	tests := map[string]struct {
 		add  []Change
 		want []Change
 	}{
 		"one change": {
-			add:  []Change{change(Updated, []string{"expires"}, "note")},
-			want: []Change{change(Updated, []string{"expires"}, "note")},
+			[]Change{change(Updated, groups, "note")},
+			[]Change{change(Updated, groups, "note")},
 		},
 		"objects keep the order in which they came first": {
-			add: []Change{
+			[]Change{
 				{Object: "user/b", Action: Unchanged},
 				{Object: "token/a", Action: Created},
 				{Object: "group/c", Action: Created},
-				{Object: "user/b", Action: Updated, Fields: []string{"groups"}},
+				{Object: "user/b", Action: Updated, Fields: groups},
 			},
-			want: []Change{
-				{Object: "user/b", Action: Updated, Fields: []string{"groups"}},
+			[]Change{
+				{Object: "user/b", Action: Updated, Fields: groups},
 				{Object: "token/a", Action: Created},
 				{Object: "group/c", Action: Created},
 			},
 		},
-		"what was created stays so, without fields": {
-			add:  []Change{change(Created, nil), change(Updated, []string{"password"}, "note"), change(Unchanged, nil, "other note")},
-			want: []Change{change(Created, nil, "note", "other note")},
+		"a change of no object is not told": {
+			[]Change{{Action: Updated, Fields: groups, Notes: groups}, change(Unchanged, nil), {}},
+			[]Change{change(Unchanged, nil)},
+		},
+		"created stays created, without fields": {
+			[]Change{change(Created, nil), change(Updated, groups, "note"), change(Unchanged, nil, "other note")},
+			[]Change{change(Created, nil, "note", "other note")},
 		},
 		"unchanged, then updated": {
-			add:  []Change{change(Unchanged, nil, "note"), change(Updated, []string{"groups"})},
-			want: []Change{change(Updated, []string{"groups"}, "note")},
+			[]Change{change(Unchanged, nil, "note"), change(Updated, groups)},
+			[]Change{change(Updated, groups, "note")},
 		},
 		"unchanged, then created": {
-			add:  []Change{change(Unchanged, nil), change(Created, nil)},
-			want: []Change{change(Created, nil)},
+			[]Change{change(Unchanged, nil), change(Created, nil)},
+			[]Change{change(Created, nil)},
 		},
-		"unchanged, then revoked": {
-			add:  []Change{change(Unchanged, nil), change(Revoked, nil, "note")},
-			want: []Change{change(Revoked, nil, "note")},
+		"updated, then unchanged": {
+			[]Change{change(Updated, groups), change(Unchanged, []string{"email"}, "note")},
+			[]Change{change(Updated, groups, "note")},
 		},
-		"updated, then found done": {
-			add:  []Change{change(Updated, []string{"groups"}), change(Unchanged, nil, "note")},
-			want: []Change{change(Updated, []string{"groups"}, "note")},
-		},
-		"a change that is none has no fields": {
-			add:  []Change{change(Updated, []string{"groups"}), change(Unchanged, []string{"email"})},
-			want: []Change{change(Updated, []string{"groups"})},
+		"unchanged twice": {
+			[]Change{change(Unchanged, nil, "note"), change(Unchanged, nil, "note")},
+			[]Change{change(Unchanged, nil, "note")},
 		},
 		"fields and notes come once each, in their order": {
-			add: []Change{
+			[]Change{
 				change(Updated, []string{"password", "groups"}, "one"),
 				change(Updated, []string{"groups", "email"}, "two", "one"),
 				change(Updated, []string{"password"}, "three"),
 			},
-			want: []Change{change(Updated, []string{"password", "groups", "email"}, "one", "two", "three")},
+			[]Change{change(Updated, []string{"password", "groups", "email"}, "one", "two", "three")},
 		},
-		"unchanged twice": {
-			add:  []Change{change(Unchanged, nil, "note"), change(Unchanged, nil, "note")},
-			want: []Change{change(Unchanged, nil, "note")},
+
+		// An account may be taken out of service and be needed again.
+		"unchanged, then revoked": {
+			[]Change{change(Unchanged, nil), change(Revoked, nil, "note")},
+			[]Change{change(Revoked, nil, "note")},
+		},
+		"created, then revoked": {
+			[]Change{change(Created, nil, "note"), change(Revoked, nil, "end")},
+			[]Change{change(Revoked, nil, "end")},
+		},
+		"updated, then revoked": {
+			[]Change{change(Updated, groups, "note"), change(Revoked, nil, "end")},
+			[]Change{change(Revoked, nil, "end")},
+		},
+		"revoked, then created": {
+			[]Change{change(Revoked, nil, "end"), change(Created, nil, "note")},
+			[]Change{change(Created, nil, "note")},
+		},
+		"revoked, then updated": {
+			[]Change{change(Revoked, nil, "end"), change(Updated, groups, "note")},
+			[]Change{change(Updated, groups, "note")},
+		},
+		"revoked twice": {
+			[]Change{change(Revoked, nil, "end"), change(Revoked, nil, "end")},
+			[]Change{change(Revoked, nil, "end")},
+		},
+		"revoked, then found so": {
+			[]Change{change(Revoked, nil, "end"), change(Unchanged, nil, "note")},
+			[]Change{change(Revoked, nil, "end", "note")},
 		},
 	}
 	for name, test := range tests {

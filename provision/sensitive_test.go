@@ -62,9 +62,9 @@ func carriers() map[string]any {
 		"a Secret":              Secret{Name: "nautobot-token", Data: map[string]Sensitive{"token": s}},
 		"a login":               Login{Username: "openstack", Password: s, Token: s},
 		"fields of a user":      UserFields{Password: s},
-		"a plan":                Plan{Token: TokenChange{Write: TokenFields{Key: s}}, User: UserChange{Write: UserFields{Password: s}}},
-		"what is wanted":        Wanted{Account: Account{Token: s}, SuperuserToken: s},
-		"a run":                 run{superuserToken: s, secret: Secret{Data: map[string]Sensitive{"token": s}}},
+		"a plan":                []step{{write: createToken{Login{Password: s}, TokenFields{Key: s}}}, {write: updateUser{Fields: UserFields{Password: s}}}},
+		"what is desired":       Desired{Account: Account{Token: s}, SuperuserToken: s},
+		"a run":                 run{reconciler: reconciler{superuserToken: s}, secret: Secret{Data: map[string]Sensitive{"token": s}}},
 		"a reflected value":     reflect.ValueOf(s),
 	}
 }

@@ -2,18 +2,25 @@ package provision
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"time"
 )
 
-// ProvisionersGroup is the group of the accounts that Setup makes. They are no
-// members of the managed group: else they could change themselves.
-const ProvisionersGroup = "nautobot-token-provisioners"
+// ProvisionersGroup is the group of the accounts that Setup makes for a managed
+// group. They are not members of the managed group, or they could change
+// themselves.
+func ProvisionersGroup(managedGroup string) string {
+	if managedGroup == DefaultManagedGroup {
+		return "nautobot-token-provisioners"
+	}
+	return shorten(managedGroup+provisionersSuffix, maxGroupName, "~")
+}
+
+const provisionersSuffix = "-provisioners"
 
 // Setup prepares a Nautobot once: the managed group with its permission, and a
 // provisioner, an account that can do what provisioning needs and no more. Its
-// token serves as the superuser token wherever no rule grants superuser.
+// token serves as the superuser token if no rule grants superuser.
 type Setup struct {
 	Nautobot       Nautobot // with the rights of a superuser
 	SuperuserToken Sensitive
@@ -26,79 +33,76 @@ type Setup struct {
 	Log            *slog.Logger
 }
 
-// provisioners lets the members of the provisioners' group work on the members
-// of the managed group, as long as those are no superusers. The server itself
+// manageUsers lets the members of the provisioners' group work on the members
+// of the managed group, as long as those are not superusers. The server itself
 // keeps them to that.
-func provisioners(managedGroup string) Permission {
+func manageUsers(managedGroup string) Permission {
+	group := ProvisionersGroup(managedGroup)
 	return Permission{
-		Name:        ProvisionersGroup + "-users",
+		Name:        shorten(group+"-users", maxGroupName, "~"),
 		Enabled:     true,
 		ObjectTypes: []string{"users.user"},
 		Actions:     []string{"view", "add", "change"},
 		Constraints: map[string]any{"is_superuser": false, "is_staff": false, "groups__name": managedGroup},
-		Groups:      []Group{{Name: ProvisionersGroup}},
+		Groups:      []Group{{Name: group}},
 	}
 }
 
 // Run does what is missing, and nothing the second time.
 func (s Setup) Run(ctx context.Context) (Report, error) {
-	r := run{
-		Provisioner:    Provisioner{DryRun: s.DryRun, Grace: s.Grace, Now: s.Now, Log: s.Log},
-		nautobot:       s.Nautobot,
-		superuserToken: s.SuperuserToken,
-		looks:          map[string]int{},
+	r := reconciler{
+		nautobot: s.Nautobot, superuserToken: s.SuperuserToken, dryRun: s.DryRun, now: s.Now, log: s.Log,
+		current: func(context.Context) error { return nil }, // the file was read once
+		retries: map[string]int{},
 	}
-	err := errLookAgain
-	for rounds := 0; errors.Is(err, errLookAgain) && rounds < maxRounds; rounds++ {
-		err = s.prepare(ctx, &r)
-	}
-	if err != nil {
-		return r.report, err
-	}
-	err = r.converge(ctx, Wanted{
+	want := Desired{
 		Account:        Account{Username: s.Username, Token: s.Token},
+		Owner:          Owner{Namespace: "nautobot-token setup", Name: s.Username}, // no namespace is called so
 		Secret:         s.Username,
-		Mark:           Mark(s.Username),
-		ManagedGroup:   ProvisionersGroup,
+		ManagedGroup:   ProvisionersGroup(s.ManagedGroup),
 		Grace:          s.Grace,
 		SuperuserToken: s.SuperuserToken,
-	})
+		Setup:          true,
+	}
+	err := r.untilDone(func() error { return s.prepare(ctx, &r, want) })
+	if err == nil {
+		err = r.reconcile(ctx, want)
+	}
+	if err != nil {
+		err = r.abandon(ctx, want, err)
+	}
 	return r.report, err
 }
 
-// prepare makes the groups and permissions; the account follows.
-func (s Setup) prepare(ctx context.Context, r *run) error {
-	for _, group := range []string{s.ManagedGroup, ProvisionersGroup} {
-		access, err := r.lookAtAccess(ctx, group)
-		if err != nil {
-			return err
-		}
-		if access == nil {
-			return refuse("setting up takes a superuser's token: this one may not look at permissions")
-		}
-		var plan Plan
-		plan.Group, plan.Permission = planAccess(group, access)
-		if err := r.applyOrShow(ctx, group, plan); err != nil {
+// prepare makes the groups and permissions; the account follows. Nothing is
+// made for an account that is refused.
+func (s Setup) prepare(ctx context.Context, r *reconciler, want Desired) error {
+	var have Observed
+	if err := r.observeUsers(ctx, want, &have); err != nil {
+		return err
+	}
+	if have.User != nil {
+		if err := want.checkOwnership(have); err != nil {
 			return err
 		}
 	}
-	users := provisioners(s.ManagedGroup)
-	have, err := s.Nautobot.Permission(ctx, users.Name)
+	var p planner
+	for _, group := range []string{s.ManagedGroup, want.ManagedGroup} {
+		if err := r.observeManagedGroup(ctx, group, &have); err != nil {
+			return err
+		}
+		if have.GroupUnknown {
+			return refuse("setup takes a superuser's token: this one may not look at permissions")
+		}
+		p.planManagedGroup(group, *have.ManagedGroup)
+	}
+	users := manageUsers(s.ManagedGroup)
+	permission, err := s.Nautobot.Permission(ctx, users.Name)
 	if err != nil {
 		return err
 	}
-	return r.applyOrShow(ctx, "", Plan{Permission: planPermission(users, have)})
-}
-
-func (r *run) applyOrShow(ctx context.Context, group string, plan Plan) error {
-	if !r.DryRun {
-		return r.applyAccess(ctx, Wanted{ManagedGroup: group}, plan)
+	if step := permissionStep(users, permission); step != nil {
+		p.add(*step)
 	}
-	if plan.Group != nil {
-		r.report.add(*plan.Group)
-	}
-	if plan.Permission != nil {
-		r.report.add(plan.Permission.Change)
-	}
-	return nil
+	return r.apply(ctx, p.steps)
 }

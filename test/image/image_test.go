@@ -76,8 +76,9 @@ func TestImage(t *testing.T) {
 	}
 
 	plain := filepath.Join(dir, "nautobot-token")
+	const cmd = "github.com/rackerlabs/understack/go/nautobot-token/cmd"
 	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false",
-		"-ldflags", "-s -w -X main.version="+version+" -X main.commit="+commit, "-o", plain, ".")
+		"-ldflags", "-s -w -X "+cmd+".version="+version+" -X "+cmd+".commit="+commit, "-o", plain, ".")
 	build.Dir, build.Env = "../..", append(os.Environ(), "CGO_ENABLED=0")
 	if output, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, output)

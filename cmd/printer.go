@@ -1,0 +1,127 @@
+package cmd
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"unicode"
+
+	"github.com/rackerlabs/understack/go/nautobot-token/provision"
+)
+
+// printer writes the result, one line per object, as the objects are done.
+// Several goroutines may use it: the lines of one print stay together.
+type printer struct {
+	json, dryRun bool
+
+	mu  sync.Mutex
+	out io.Writer // which remembers its errors
+}
+
+func (s *settings) newOutcome(out io.Writer) *outcome {
+	return &outcome{
+		printer:          &printer{json: s.output == "json", dryRun: s.dryRun, out: out},
+		detailedExitcode: s.detailedExitcode,
+	}
+}
+
+// row is an object of the result with -o json.
+type row struct {
+	Object string           `json:"object"`
+	Action provision.Action `json:"action"`
+	Fields []string         `json:"fields,omitempty"` // names of what was changed
+	Notes  []string         `json:"notes,omitempty"`
+	DryRun bool             `json:"dryRun,omitempty"`
+}
+
+// print writes what was done, and the error that ended the work on the object.
+// The columns are as wide as these lines need.
+func (p *printer) print(object string, report provision.Report, err error) {
+	var rows []row
+	for _, change := range report.Changes {
+		rows = append(rows, row{change.Object, change.Action, change.Fields, change.Notes, p.dryRun})
+	}
+	if refusal, ok := errors.AsType[*provision.Refusal](err); ok {
+		rows = append(rows, row{object, provision.Refused, nil, refusal.Problems, p.dryRun})
+	} else if err != nil {
+		rows = append(rows, row{object, provision.Failed, nil, []string{err.Error()}, p.dryRun})
+	}
+	var lines bytes.Buffer
+	for i := range rows {
+		rows[i].clean()
+	}
+	if p.json {
+		encoder := json.NewEncoder(&lines)
+		encoder.SetEscapeHTML(false)
+		for _, r := range rows {
+			_ = encoder.Encode(r) // a buffer takes everything
+		}
+	} else {
+		width := 0
+		for _, r := range rows {
+			width = max(width, len(r.Object))
+		}
+		for _, r := range rows {
+			lines.WriteString(r.text(width) + "\n")
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, _ = p.out.Write(lines.Bytes()) // finish asks how it went
+}
+
+// text is the line for people. Without " (dry run)" a dry run's is the same.
+func (r row) text(width int) string {
+	suffix := ""
+	if r.DryRun {
+		suffix = " (dry run)"
+	}
+	details := r.Notes
+	if len(r.Fields) > 0 {
+		details = append([]string{strings.Join(r.Fields, ", ")}, r.Notes...)
+	}
+	padding := strings.Repeat(" ", max(0, len("unchanged")-len(r.Action)))
+	text := fmt.Sprintf("%-*s %s%s%s %s", width, r.Object, r.Action, suffix, padding, strings.Join(details, "; "))
+	return strings.TrimRight(text, " ")
+}
+
+// clean takes out of every text what could begin a second line. The texts are
+// Nautobot's in part.
+func (r *row) clean() {
+	r.Object = oneLine(r.Object)
+	r.Fields, r.Notes = oneLineEach(r.Fields), oneLineEach(r.Notes)
+}
+
+func oneLineEach(texts []string) []string {
+	var clean []string
+	for _, text := range texts {
+		clean = append(clean, oneLine(text))
+	}
+	return clean
+}
+
+// oneLine is a text without what could begin a second line, or steer a
+// terminal, whoever it comes from.
+func oneLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) {
+			return ' '
+		}
+		return r
+	}, text)
+}
+
+// summary is what a run did in one sentence, for an Event.
+func summary(report provision.Report) string {
+	var parts []string
+	for _, change := range report.Changes {
+		if change.Action != provision.Unchanged {
+			parts = append(parts, fmt.Sprintf("%s %s", change.Object, change.Action))
+		}
+	}
+	return strings.Join(parts, "; ")
+}

@@ -1,0 +1,139 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rackerlabs/understack/go/nautobot-token/kube"
+	"github.com/rackerlabs/understack/go/nautobot-token/nautobot"
+	"github.com/rackerlabs/understack/go/nautobot-token/provision"
+)
+
+func newProvisionCommand() *cobra.Command {
+	var given options
+	cmd := &cobra.Command{
+		Use:   "provision {NAME [-n NAMESPACE] | -f FILE}",
+		Short: "Provision the account that one Secret describes",
+		Long: `Provision reads one Secret and the superuser token, and ensures that Nautobot
+has exactly the account that the Secret describes: the user with its password,
+the API token, and none of the older tokens that came from the same Secret.
+
+The result is printed on standard output, one line per object: created, updated,
+unchanged, revoked, refused or failed. Logs go to standard error.
+
+Exit codes:
+  0    done, or nothing to do
+  1    failed, may work next time
+  2    a mistake in flags or environment
+  3    refused: the Secret, the ownership of an account or one of Nautobot's own
+       rules forbids it
+  4    only with --dry-run --detailed-exitcode: changes are pending
+  130  stopped by SIGINT, 143 by SIGTERM, after the request in flight
+
+` + secretsInEnvironment,
+		Example: `  nautobot-token provision nautobot-token -n openstack
+  nautobot-token provision nautobot-token -n openstack --dry-run
+  nautobot-token provision -f secret.yaml --dry-run --detailed-exitcode`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := given.check(cmd.Context(), cmd.Flags())
+			if err != nil {
+				return err
+			}
+			return runProvision(cmd, s, args)
+		},
+	}
+	given.addProvisionFlags(cmd)
+	return cmd
+}
+
+func (o *options) addProvisionFlags(cmd *cobra.Command) {
+	server, cluster := o.nautobotOptions.group(), o.clusterOptions.group()
+	o.addHostnames(server)
+	o.addCluster(cluster)
+	addFlags(cmd, o.secretOptions.group(), o.ruleOptions.group(), server, cluster, o.outputOptions.group())
+}
+
+// secretsInEnvironment is the part of a help text about what has no flag.
+const secretsInEnvironment = `The superuser token can be given in the environment instead of by its Secret,
+as NAUTOBOT_TOKEN, or as NAUTOBOT_TOKEN_FILE, a file that holds it. It has no
+flag: the arguments of a process are there for everybody to see.`
+
+// runProvision is the whole way of one Secret: find it, provision it, tell.
+func runProvision(cmd *cobra.Command, s *settings, args []string) error {
+	ctx, cancel := s.withTimeout(cmd.Context())
+	defer cancel()
+	log := s.logger(cmd.ErrOrStderr())
+	o := s.newOutcome(cmd.OutOrStdout())
+
+	secret, err := findTarget(ctx, cmd.InOrStdin(), s, args)
+	if usage, ok := errors.AsType[usageError](err); ok {
+		return usage
+	}
+	log = log.With("secret", secret.name)
+	if err != nil {
+		o.add(log, "secret/"+secret.name, provision.Report{}, err)
+		return o.err()
+	}
+
+	provisioner := provision.Provisioner{
+		Connect: func(ctx context.Context) (provision.Nautobot, provision.Sensitive, error) {
+			return s.nautobotClient(ctx, secret.cluster, log)
+		},
+		Hosts:   s.hosts,
+		Policy:  s.rules,
+		Cluster: s.cluster,
+		Grace:   s.grace,
+		DryRun:  s.dryRun,
+		Now:     time.Now,
+		Log:     log,
+	}
+	result, err := provisioner.Provision(ctx, secret.source)
+	if errors.Is(err, provision.ErrNoSecret) {
+		err = provision.NewRefusal("%v", err) // it was named on the command line
+	}
+	o.add(log, "secret/"+secret.name, result.Report, err)
+	if secret.inCluster && !s.dryRun {
+		recordEvent(cmd.Context(), secret.cluster, result, err, log)
+	}
+	return o.err()
+}
+
+// nautobotClient finds the superuser token. It connects with the first request.
+func (s *settings) nautobotClient(ctx context.Context, cluster *kube.Client, log *slog.Logger) (provision.Nautobot, provision.Sensitive, error) {
+	token, err := s.superuserToken(ctx, cluster)
+	if err != nil {
+		return nil, token, err
+	}
+	return nautobot.New(nautobot.Config{
+		URL: s.nautobotURL, Roots: s.roots, Token: token,
+		UserAgent: userAgent(), Log: log,
+	}), token, nil
+}
+
+// eventTimeout is what an Event may take: the run is over, and --timeout may be
+// the reason.
+const eventTimeout = 5 * time.Second
+
+// recordEvent tells the Secret's owner what was changed, or why nothing was, as
+// far as the cluster lets us. A run that found all in order records none, nor does
+// one that a signal stopped: ctx ends with it.
+func recordEvent(ctx context.Context, cluster *kube.Client, result provision.Result, err error, log *slog.Logger) {
+	if result.Secret.Name == "" || err == nil && !result.Report.Changed() {
+		return
+	}
+	reason, message := "Provisioned", summary(result.Report)
+	if _, refused := errors.AsType[*provision.Refusal](err); refused {
+		reason, message = "Refused", err.Error()
+	} else if err != nil {
+		reason, message = "Failed", err.Error()
+	}
+	ctx, cancel := context.WithTimeout(ctx, eventTimeout)
+	defer cancel()
+	if err := cluster.RecordEvent(ctx, result.Secret, err != nil, reason, oneLine(message), time.Now()); err != nil {
+		log.Debug("no Event was recorded on the Secret", "error", err.Error())
+	}
+}

@@ -1,0 +1,124 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/rackerlabs/understack/go/nautobot-token/kube"
+	"github.com/rackerlabs/understack/go/nautobot-token/provision"
+)
+
+// target is the Secret to work on, and where it is.
+type target struct {
+	name      string // NAMESPACE/NAME
+	source    provision.Source
+	cluster   *kube.Client // nil: not needed
+	inCluster bool         // the Secret comes from the cluster, not from a file
+}
+
+// findTarget finds the Secret by its NAME, or in a manifest with --filename.
+func findTarget(ctx context.Context, stdin io.Reader, s *settings, args []string) (target, error) {
+	fromFile := s.file != ""
+	switch {
+	case fromFile && len(args) > 0:
+		return target{}, usagef("give the NAME of a Secret or --filename, not both")
+	case !fromFile && len(args) == 0:
+		return target{}, usagef("the NAME of a Secret is missing, or --filename for one in a manifest")
+	case len(args) > 1:
+		return target{}, usagef("give the NAME of one Secret, not %d arguments", len(args))
+	}
+	if s.namespace != "" {
+		if problems := validation.IsDNS1123Label(s.namespace); problems != nil {
+			return target{}, usagef("--namespace: %s", problems[0])
+		}
+	}
+	if fromFile {
+		return manifestTarget(ctx, stdin, s)
+	}
+	return clusterTarget(s, args[0])
+}
+
+func clusterTarget(s *settings, name string) (target, error) {
+	if problems := validation.IsDNS1123Subdomain(name); problems != nil {
+		before, _, slash := strings.Cut(name, "/")
+		switch {
+		case slash && slices.Contains([]string{"secret", "secrets"}, strings.ToLower(before)):
+			return target{}, usagef("NAME: give the name alone, without the kind before it")
+		case slash:
+			return target{}, usagef("NAME: give the name alone; the namespace has a flag of its own, -n NAMESPACE")
+		}
+		return target{}, usagef("NAME: %s", problems[0])
+	}
+	cluster, err := s.connect()
+	if err != nil {
+		return target{}, err
+	}
+	namespace := s.namespace
+	if namespace == "" {
+		namespace = cluster.Namespace
+	}
+	return target{namespace + "/" + name, patientSource{cluster.Source(namespace, name)}, cluster, true}, nil
+}
+
+func manifestTarget(ctx context.Context, stdin io.Reader, s *settings) (target, error) {
+	manifest, err := await(ctx, func() (kube.Manifest, error) { return readManifest(stdin, s.file, s.namespace) })
+	if err != nil {
+		return target{name: filepath.Base(s.file)}, err
+	}
+	found := target{source: manifest}
+	secret, err := manifest.Secret(ctx)
+	found.name = secret.Namespace + "/" + secret.Name
+	if err == nil && s.token.Empty() {
+		found.cluster, err = s.connect()
+	}
+	return found, err
+}
+
+// readManifest reads a file, or standard input for "-".
+func readManifest(stdin io.Reader, name, namespace string) (kube.Manifest, error) {
+	if name == "-" {
+		return kube.ReadManifest(stdin, namespace)
+	}
+	file, err := os.Open(name) //nolint:gosec // G304: the person at the terminal names the file
+	if err != nil {
+		return kube.Manifest{}, usagef("--filename: %w", withoutPath(err))
+	}
+	defer func() { _ = file.Close() }()
+	manifest, err := kube.ReadManifest(file, namespace)
+	if errors.Is(err, syscall.EISDIR) {
+		return manifest, usagef("--filename: %w", withoutPath(err))
+	}
+	return manifest, err
+}
+
+// A Secret can be missing for a moment, where it is deleted and made again: it
+// is gone if it is gone at each of some looks.
+const looks = 4
+
+var pauseBetweenLooks = time.Second // tests do not wait that long
+
+// patientSource looks again where a Secret is missing.
+type patientSource struct{ provision.Source }
+
+func (p patientSource) Secret(ctx context.Context) (provision.Secret, error) {
+	for look := 1; ; look++ {
+		secret, err := p.Source.Secret(ctx)
+		if look == looks || !errors.Is(err, provision.ErrNoSecret) {
+			return secret, err
+		}
+		select {
+		case <-time.After(pauseBetweenLooks):
+		case <-ctx.Done():
+			return secret, err
+		}
+	}
+}

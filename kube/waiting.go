@@ -1,0 +1,106 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+	"unicode"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
+	"k8s.io/apimachinery/pkg/util/wait"
+)
+
+const (
+	firstPause   = 500 * time.Millisecond
+	longestPause = 5 * time.Second
+	// longestRetryAfter is as long as a server can make us wait.
+	longestRetryAfter = 30 * time.Second
+)
+
+// patiently asks until there is an answer, or an error that does not pass by
+// itself, or ctx ends. Then the first reason to wait says best what is wrong.
+func (c *Client) patiently(ctx context.Context, ask func() error) error {
+	backoff := wait.Backoff{Duration: c.pause, Factor: 2, Jitter: 0.2, Steps: 100, Cap: max(c.pause, longestPause)}
+	var first error
+	for {
+		err := ask()
+		if err != nil && first != nil && ctx.Err() != nil {
+			return fmt.Errorf("gave up waiting: %w", first)
+		}
+		if err == nil || !temporary(err) {
+			return err
+		}
+		if first == nil {
+			first = err
+		}
+		pause := backoff.Step()
+		if seconds, ok := apierrors.SuggestsClientDelay(err); ok && seconds > 0 {
+			pause = min(time.Duration(seconds)*time.Second, longestRetryAfter)
+		}
+		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < pause {
+			return fmt.Errorf("gave up waiting: %w", first)
+		}
+		if c.Log != nil {
+			c.Log.Warn("waiting for the Kubernetes API server", "error", oneLine(err).Error())
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return fmt.Errorf("gave up waiting: %w", first)
+		}
+	}
+}
+
+// temporary tells whether the same read may succeed a little later. A
+// certificate, a missing right or a Secret that is not there does not change
+// by waiting.
+func temporary(err error) bool {
+	if status, ok := errors.AsType[*apierrors.StatusError](err); ok {
+		code := status.ErrStatus.Code
+		return code == http.StatusTooManyRequests || code >= 500
+	}
+	return utilnet.IsConnectionRefused(err) || utilnet.IsConnectionReset(err) || utilnet.IsProbableEOF(err) ||
+		utilnet.IsTimeout(err) || utilnet.IsHTTP2ConnectionLost(err)
+}
+
+// reworded takes the words of others out of an error: client-go quotes what a
+// proxy sends.
+func reworded(err error) error {
+	status, ok := errors.AsType[*apierrors.StatusError](err)
+	if ok && apierrors.IsUnexpectedServerError(err) && status.ErrStatus.Code != http.StatusTooManyRequests {
+		status.ErrStatus.Message = elsewhere(status.ErrStatus.Code).Error()
+	}
+	return err
+}
+
+func elsewhere(status int32) error {
+	return fmt.Errorf("the answer was %d, not in the Kubernetes API server's words: does something else answer there?", status)
+}
+
+const maxError = 500 // bytes
+
+// oneLine makes an error fit for a line of a log: some of client-go's have
+// several, with what a server or a plug-in printed.
+func oneLine(err error) error {
+	text := strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool {
+		return r == ' ' || unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp)
+	}), " ")
+	if len(text) > maxError {
+		text = cut(text, maxError) + "..."
+	}
+	return lineError{text, err}
+}
+
+type lineError struct {
+	text  string
+	cause error
+}
+
+func (e lineError) Error() string { return e.text }
+func (e lineError) Unwrap() error { return e.cause }

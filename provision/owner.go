@@ -1,0 +1,157 @@
+package provision
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"path"
+	"slices"
+	"strings"
+)
+
+// What an account of ours bears as first name. Nautobot's user list shows it;
+// members of the managed group can neither read nor change it over REST.
+const (
+	firstName        = "Service account"
+	firstNameOpening = "Service account (opening)" // has a temporary password, see Desired.login
+	firstNameRevoked = "Service account (revoked)" // deactivated by us, not by a person
+
+	descriptionPrefix = "nautobot-token: "
+
+	maxLastName    = 150 // characters that Nautobot stores
+	maxDescription = 255
+)
+
+// Owner is the Secret that an account belongs to. The account bears it as last
+// name, its tokens as description.
+type Owner struct{ Cluster, Namespace, Name string }
+
+// String is CLUSTER/NAMESPACE/NAME, or NAMESPACE/NAME if the cluster has no name.
+func (o Owner) String() string {
+	text := o.Namespace + "/" + o.Name
+	if o.Cluster != "" {
+		text = o.Cluster + "/" + text
+	}
+	return text
+}
+
+// Unique tells whether no other cluster has a Secret of the same owner.
+func (o Owner) Unique() bool { return o.Cluster != "" }
+
+func (o Owner) lastName() string { return shorten(o.String(), maxLastName, "~") }
+func (o Owner) description() string {
+	return shorten(descriptionPrefix+o.String(), maxDescription, "~")
+}
+
+// owns tells whether an account is the owner's: both names say so. A person may
+// well be called like a Secret, but not like both.
+func (o Owner) owns(user User) bool {
+	return isService(user) && sameShortened(user.LastName, o.String(), maxLastName)
+}
+
+// made tells whether a token came from the owner's Secret.
+func (o Owner) made(token Token) bool {
+	return sameShortened(token.Description, descriptionPrefix+o.String(), maxDescription)
+}
+
+// isService tells whether an account was made by this program.
+func isService(user User) bool {
+	return slices.Contains([]string{firstName, firstNameOpening, firstNameRevoked}, user.FirstName) && user.LastName != ""
+}
+
+// isRevoked tells whether it was this program that deactivated the account.
+func isRevoked(user User) bool { return !user.Active && user.FirstName == firstNameRevoked }
+
+// isMarked tells whether a token came from any Secret.
+func isMarked(token Token) bool { return strings.HasPrefix(token.Description, descriptionPrefix) }
+
+// shorten lets a text that is too long end in a hash of the whole. The
+// separator is a character that no name of Kubernetes has: what is shortened
+// can never be another Secret's whole name.
+func shorten(text string, limit int, separator string) string {
+	if len(text) <= limit && !strings.Contains(text, "~") {
+		return text
+	}
+	sum := sha256.Sum256([]byte(text))
+	tail := separator + hex.EncodeToString(sum[:8])
+	return text[:min(len(text), limit-len(tail))] + tail
+}
+
+// sameShortened compares what Nautobot stores with a text. Versions before the
+// first release shortened with "-", which is still recognized.
+func sameShortened(stored, text string, limit int) bool {
+	return stored == shorten(text, limit, "~") || len(text) > limit && stored == shorten(text, limit, "-")
+}
+
+// ownedBy tells whether one of the owners, which may hold the globs * and ?,
+// is the one that Nautobot stores.
+func ownedBy(owners []string, stored, prefix string, limit int) bool {
+	return slices.ContainsFunc(owners, func(owner string) bool {
+		if sameShortened(stored, prefix+owner, limit) {
+			return true
+		}
+		ok, err := path.Match(owner, strings.TrimPrefix(stored, prefix))
+		return ok && err == nil && strings.HasPrefix(stored, prefix)
+	})
+}
+
+// inherits tells whether the rule lets the Secret take over the account of the
+// Secret that it replaces.
+func (d Desired) inherits(user User) bool {
+	return isService(user) && ownedBy(d.Rule.AdoptFrom, user.LastName, "", maxLastName)
+}
+
+// manages tells whether the account is the Secret's already, or its heir's.
+func (d Desired) manages(user User) bool { return d.Owner.owns(user) || d.inherits(user) }
+
+// supersedes tells whether a token is an older one of the same Secret, or of
+// the Secret that it replaces.
+func (d Desired) supersedes(token Token) bool {
+	return d.Owner.made(token) || ownedBy(d.Rule.AdoptFrom, token.Description, descriptionPrefix, maxDescription)
+}
+
+// checkOwnership refuses accounts that are not the Secret's to change.
+func (d Desired) checkOwnership(o Observed) error {
+	user := *o.User
+	powerful := user.Superuser || user.Staff
+	kind := map[bool]string{true: "a superuser or staff account", false: "an account"}[powerful]
+	switch {
+	case o.isSelf(user) && (d.Rule.Adopt || d.manages(user)):
+		return nil // nothing but its token is changed
+	case d.Setup && !d.Owner.owns(user):
+		return refuse("%q is %s that setup did not make: choose another name with --username", user.Username, kind)
+	case !d.manages(user) && isService(user) && !isRevoked(user):
+		return d.refuseOwned(o)
+	case !d.manages(user) && !d.Rule.Adopt:
+		return d.refuseUnowned(o, kind)
+	case !d.manages(user) && powerful && !d.Rule.Superuser:
+		return refuse("%q is %s: it is taken over only if the account may be a superuser, with --superuser, or superuser: true in the policy's rule", user.Username, kind)
+	case !user.Active && !isRevoked(user):
+		return refuse("account %q was deactivated in Nautobot: activate it there if it is to be used again", user.Username)
+	case !d.Owner.owns(user) && o.SelfAsked && o.Self == "" && !user.Superuser:
+		// A superuser sees its tokens, so the superuser token is not its own.
+		return refuse("%q is not taken over: the superuser token may be its own, and that account may not list its tokens to tell: give it users.view_token on them", user.Username)
+	}
+	return nil
+}
+
+// refuseOwned is for an account of another Secret. Its owner is for the log:
+// another tenant's names are not this tenant's business.
+func (d Desired) refuseOwned(o Observed) error {
+	text := "account %q belongs to another Secret: one account, one Secret"
+	if token := find(o.Tokens, d.Token); token != nil && !d.Owner.made(*token) {
+		text += "; that Secret has the same token: if this one is a copy, take the label off it"
+	} else {
+		text += "; if this Secret replaces it, name its owner with --adopt-from, or adoptFrom in the policy's rule"
+	}
+	err := refuse(text, o.User.Username)
+	err.Owner = o.User.LastName
+	return err
+}
+
+// refuseUnowned is for an account that no Secret has made.
+func (d Desired) refuseUnowned(o Observed, kind string) error {
+	if token := find(o.Tokens, d.Token); token != nil && d.Owner.made(*token) {
+		return refuse("account %q lost the names that mark it as this Secret's, and its token is this Secret's: does a directory or single sign-on manage the account? Take it out there, then allow to take it over with --adopt, or adopt: true in the policy's rule", o.User.Username)
+	}
+	return refuse("%q is %s that was not made for this Secret: choose another username, or allow to take it over with --adopt, or adopt: true in the policy's rule", o.User.Username, kind)
+}

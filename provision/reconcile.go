@@ -1,0 +1,301 @@
+package provision
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+)
+
+// reconciler brings one account to what is desired. Provisioner and Setup each
+// make one for a run.
+type reconciler struct {
+	nautobot       Nautobot
+	superuserToken Sensitive
+	dryRun         bool
+	now            func() time.Time // of this machine
+	log            *slog.Logger
+	// current tells whether what is desired still is: nil, or why not.
+	current func(context.Context) error
+
+	report   Report
+	doubtful []step         // writes that got no answer
+	retries  map[string]int // how often each write made the run observe anew
+	ahead    time.Duration  // Nautobot's clock before ours
+	created  *User          // by this run, in this round
+	userID   string         // of the account
+	// warnPasswordKept: the Secret has no password, which is still to be said.
+	warnPasswordKept bool
+	progress
+}
+
+// progress is what a run has done so far, as far as it decides what comes next.
+type progress struct {
+	wrote          bool // anything
+	opened         bool // gave the account a temporary password, which it still has
+	revived        bool // activated an account that was revoked
+	adopted        bool // took an account over
+	blankPassword  bool // the account's stored password is empty
+	lost           bool // an account that it wrote is another's now
+	passwordWrites int
+}
+
+// errStale: what was observed is overtaken, or the plan went as far as it could
+// be known: observe anew.
+var errStale = errors.New("observe again")
+
+// errNeedGroup: the managed group or its permission may be missing.
+type errNeedGroup struct{ error }
+
+const (
+	// maxRounds is more than the writes that can each be overtaken.
+	maxRounds = 20
+	// maxRetries is how often one write may make a run observe anew. Once is
+	// enough unless two runs keep colliding.
+	maxRetries = 3
+)
+
+// reconcile observes, plans and applies until nothing is left to do.
+func (r *reconciler) reconcile(ctx context.Context, want Desired) error {
+	return r.untilDone(func() error {
+		have, err := r.observe(ctx, want)
+		if err != nil {
+			return err
+		}
+		r.remember(want, have)
+		steps, err := makePlan(want, have, r.clock(have.Tokens))
+		if err != nil {
+			return r.doubt(ctx, err)
+		}
+		err = r.apply(ctx, steps)
+		if missing, ok := errors.AsType[errNeedGroup](err); ok {
+			return r.withGroup(ctx, want, have, missing.error)
+		}
+		return err
+	})
+}
+
+// untilDone repeats a round until it does not ask for another.
+func (r *reconciler) untilDone(round func() error) error {
+	var err error
+	for range maxRounds {
+		r.created = nil
+		if err = round(); !errors.Is(err, errStale) {
+			return err
+		}
+	}
+	return fmt.Errorf("did not converge after %d rounds: something else keeps changing the account (%w)", maxRounds, err)
+}
+
+// withGroup goes on with a plan that ran into a missing managed group. What was
+// observed is amended, not asked for anew: nothing else has changed.
+func (r *reconciler) withGroup(ctx context.Context, want Desired, have Observed, cause error) error {
+	if have.User != nil && have.isSelf(*have.User) {
+		return cause
+	}
+	if err := r.observeManagedGroup(ctx, want.ManagedGroup, &have); err != nil {
+		return err
+	}
+	if have.ManagedGroup == nil {
+		return errNoGroup(want)
+	}
+	if r.created != nil {
+		have.User, have.PasswordWorks = r.created, true
+	}
+	have.progress = r.progress
+	steps, err := makePlan(want, have, r.clock(have.Tokens))
+	if err != nil {
+		return err
+	}
+	err = r.apply(ctx, steps)
+	if errors.As(err, new(errNeedGroup)) {
+		return errStale
+	}
+	return err
+}
+
+// remember notes which account this is, and that somebody else has taken the
+// temporary password away.
+func (r *reconciler) remember(want Desired, have Observed) {
+	if r.warnPasswordKept && have.User != nil && !have.isSelf(*have.User) {
+		r.warnPasswordKept = false
+		r.log.Warn("the Secret has no password: if Nautobot has one for the account from before, it is left as it is")
+	}
+	if have.User != nil {
+		r.userID = have.User.ID
+		r.opened = r.opened && have.User.FirstName == firstNameOpening
+		r.lost = r.wrote && !want.manages(*have.User)
+	}
+}
+
+// apply carries the steps out, one after another. A dry run only tells of them.
+func (r *reconciler) apply(ctx context.Context, steps []step) error {
+	r.confirm(steps)
+	for _, step := range steps {
+		if step.write == nil || r.dryRun {
+			r.report.add(step.Change)
+			continue
+		}
+		if step.recheck {
+			if err := r.current(ctx); err != nil {
+				return err
+			}
+		}
+		if err := r.carryOut(ctx, step); err != nil {
+			return err
+		}
+		if step.reobserve {
+			return errStale
+		}
+	}
+	return nil
+}
+
+// carryOut sends one write, and decides what its answer means.
+func (r *reconciler) carryOut(ctx context.Context, step step) error {
+	if step.Object != "" {
+		r.wrote = true
+	}
+	err := step.write.send(ctx, r)
+	if err == nil {
+		r.report.add(step.Change)
+		return nil
+	}
+	if errors.Is(err, ErrUncertain) && step.Object != "" {
+		r.doubtful = append(r.doubtful, step)
+	}
+	for _, row := range meanings {
+		if len(row.of) > 0 && !slices.Contains(row.of, step.write.kind()) || !fits(step.write, err, row.when) {
+			continue
+		}
+		switch {
+		case row.means == again && r.mayRetry(string(step.write.kind())+step.Object):
+			r.log.Info("observing again: "+err.Error(), "object", step.Object)
+			return errStale
+		case row.means == needGroup && r.mayRetry("managed group"):
+			return errNeedGroup{err}
+		case row.means == forbidden:
+			return r.refusal(step.write, err)
+		case row.means == fail:
+			return err
+		}
+	}
+	return err
+}
+
+func (r *reconciler) mayRetry(what string) bool {
+	r.retries[what]++
+	return r.retries[what] <= maxRetries
+}
+
+// confirm tells of the writes that were sent without an answer, and that the
+// plan has no more need of: they were carried out.
+func (r *reconciler) confirm(steps []step) {
+	for _, sent := range r.doubtful {
+		if !slices.ContainsFunc(steps, func(s step) bool {
+			return s.Object == sent.Object && s.write != nil && s.write.kind() == sent.write.kind()
+		}) {
+			r.report.add(sent.Change)
+		}
+	}
+	r.doubtful = nil
+}
+
+// doubt looks twice before it believes what only another run may have caused.
+func (r *reconciler) doubt(ctx context.Context, err error) error {
+	taken := errors.Is(err, errTaken) || errors.Is(err, errTakenUnseen)
+	noRights := errors.As(err, new(errNoRights))
+	if (taken || noRights) && r.retries[err.Error()] == 0 {
+		r.retries[err.Error()]++
+		return errStale
+	}
+	if !taken {
+		return err
+	}
+	// A proxy that logs everybody in makes every token look taken.
+	nonsense := make([]byte, 20)
+	if _, random := rand.Read(nonsense); random != nil {
+		return random
+	}
+	if r.nautobot.Authenticate(ctx, Login{Token: Hide(hex.EncodeToString(nonsense))}) == nil {
+		return errors.New("a token that nobody has is accepted, too: something before Nautobot logs every request in as an account of its own")
+	}
+	return err
+}
+
+// clock is Nautobot's time, as far as it is known: the creation of a token tells
+// it, to the moment if this run created the token.
+func (r *reconciler) clock(tokens []Token) time.Time {
+	for _, token := range tokens {
+		if token.Created.After(r.now().Add(r.ahead)) {
+			r.sawClock(token.Created)
+		}
+	}
+	return r.now().Add(r.ahead)
+}
+
+// sawClock notes Nautobot's time.
+func (r *reconciler) sawClock(now time.Time) {
+	if !now.IsZero() {
+		r.ahead = now.Sub(r.now())
+	}
+}
+
+// abandon leaves an account that cannot be finished as safe as possible, and
+// decides what the error means after what was written.
+func (r *reconciler) abandon(ctx context.Context, want Desired, cause error) error {
+	refusal, refused := errors.AsType[*Refusal](cause)
+	current := error(nil)
+	if r.opened || r.lost || refused && r.revived {
+		current = r.current(ctx)
+	}
+	// If the Secret changed, the next run is on its way, and the account its.
+	if ctx.Err() == nil && (current == nil || errors.Is(current, ErrNoSecret)) {
+		r.leave(ctx, want, refused)
+	}
+	if errors.Is(cause, ErrNoSecret) { // in the middle of a run; the next one says what it means
+		return errors.New(cause.Error())
+	}
+	if refused && r.wrote {
+		return fmt.Errorf("after a part of it was written: %v; the next run is refused before it writes", refusal)
+	}
+	return cause
+}
+
+// leave takes back what must not stay.
+func (r *reconciler) leave(ctx context.Context, want Desired, refused bool) {
+	warn := func(err error, what string) {
+		if err != nil {
+			r.log.Warn(what+" until the next run", "error", err.Error())
+		}
+	}
+	switch {
+	case r.lost:
+		warn(r.leaveToOthers(ctx, want), "what this run wrote stays in another Secret's account")
+	case r.opened:
+		warn(r.nautobot.ClearPassword(ctx, r.userID, want.Username, firstName), "the account keeps a temporary password")
+	}
+	if refused && r.revived && !r.lost {
+		warn(r.nautobot.UpdateUser(ctx, r.userID, UserFields{Active: new(false), FirstName: new(firstNameRevoked)}), "the account stays active")
+	}
+}
+
+// leaveToOthers removes token and password from an account that somebody else
+// took over meanwhile.
+func (r *reconciler) leaveToOthers(ctx context.Context, want Desired) error {
+	if r.nautobot.Authenticate(ctx, want.login()) == nil {
+		if err := r.nautobot.ClearPassword(ctx, r.userID, want.Username, firstName); err != nil {
+			return err
+		}
+	}
+	tokens, err := r.nautobot.Tokens(ctx, want.byToken())
+	token := find(tokens, want.Token)
+	if err != nil || token == nil || token.Username != want.Username {
+		return nil // it is not there any more
+	}
+	return r.nautobot.DeleteTokens(ctx, want.byToken(), []string{token.ID})
+}

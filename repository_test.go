@@ -1,0 +1,114 @@
+package main
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/rackerlabs/understack/go/nautobot-token"
+
+// mayImport says what each folder may import. Test files are free, and so is
+// what is not part of the program.
+func mayImport(folder, path string) bool {
+	standard := !strings.Contains(strings.Split(path, "/")[0], ".")
+	ours, inside := strings.CutPrefix(path, module+"/")
+	switch {
+	case path == module:
+		return false // nothing imports main
+	case folder == ".":
+		return standard || ours == "cmd"
+	case inside && ours == "cmd":
+		return false // except main
+	case strings.HasPrefix(path, "github.com/nautobot/go-nautobot/"):
+		return folder == "nautobot"
+	case strings.HasPrefix(path, "k8s.io/"), strings.HasPrefix(path, "sigs.k8s.io/"):
+		return folder == "kube" || folder == "cmd" && path == "k8s.io/apimachinery/pkg/util/validation" ||
+			folder == "nautobot" && path == "k8s.io/apimachinery/pkg/util/wait"
+	case folder == "provision", folder == "nautobot/nautobottest", folder == "kube/kubetest", folder == "provision/provisiontest":
+		return standard
+	case folder == "nautobot", folder == "kube":
+		return !inside || ours == "provision" // not each other
+	}
+	return true
+}
+
+func TestImports(t *testing.T) {
+	seen := map[string]bool{}
+	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			_, err := os.Stat(filepath.Join(path, "go.mod"))
+			if path != "." && (err == nil || path == "test" || entry.Name() == "testdata" || strings.HasPrefix(entry.Name(), ".")) {
+				return filepath.SkipDir // another module, or not the program
+			}
+			return nil
+		}
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		folder := filepath.ToSlash(filepath.Dir(path))
+		for _, spec := range file.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			seen[folder+" "+imported] = true
+			if !mayImport(folder, imported) {
+				t.Errorf("%s imports %s", path, imported)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The walk did come by.
+	for _, one := range []string{". " + module + "/cmd", "cmd " + module + "/provision", "nautobot github.com/nautobot/go-nautobot/v2", "kube k8s.io/client-go/rest", "provision errors"} {
+		if !seen[one] {
+			t.Errorf("%s was not seen", one)
+		}
+	}
+}
+
+// What SECURITY.md says is shown by tests: they have to exist.
+func TestSecurityNamesTestsThatExist(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("SECURITY.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var source strings.Builder
+	err = filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		source.Write(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := regexp.MustCompile("`((?:Test|Fuzz)[A-Za-z]+)`").FindAllStringSubmatch(string(page), -1)
+	if len(names) < 20 {
+		t.Errorf("SECURITY.md names %d tests", len(names))
+	}
+	for _, name := range names {
+		if !strings.Contains(source.String(), "func "+name[1]+"(") {
+			t.Errorf("SECURITY.md names %s, which there is not", name[1])
+		}
+	}
+}
