@@ -12,6 +12,9 @@ import (
 	"regexp"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
+
 	"github.com/rackerlabs/understack/go/nautobot-token/test/servers"
 )
 
@@ -85,11 +88,15 @@ func tokenInManifest(file string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	found := regexp.MustCompile(`(?m)^  apitoken: ([0-9a-f]{40})$`).FindSubmatch(text)
-	if found == nil {
+	var secret corev1.Secret
+	if err := yaml.UnmarshalStrict(text, &secret); err != nil {
+		return "", err
+	}
+	token := secret.StringData["apitoken"]
+	if !regexp.MustCompile(`^[0-9a-f]{40}$`).MatchString(token) {
 		return "", errors.New("the manifest holds no token")
 	}
-	return string(found[1]), nil
+	return token, nil
 }
 
 // onEach runs a test on each version of Nautobot, as a superuser and as a

@@ -139,21 +139,10 @@ func (f *fixture) mark() string {
 
 const managed = "nautobot-token-managed"
 
-// snapshot is everything in Nautobot that the program could write, with
-// hashes in place of secrets. It takes some seconds.
+// snapshot is everything in Nautobot that the program could write.
 func (f *fixture) snapshot(t *testing.T) string {
 	t.Helper()
-	text, err := f.nautobot.Python(t.Context(), `
-from hashlib import sha256
-from django.contrib.auth.models import Group
-from nautobot.users.models import ObjectPermission, Token, User
-def h(text): return sha256(text.encode()).hexdigest()[:12]
-def names(objects): return sorted(o.name for o in objects.all())
-for u in User.objects.order_by("username"): print("user", u.pk, u.username, h(u.password), repr(u.first_name), repr(u.last_name), repr(u.email), u.is_active, u.is_superuser, u.is_staff, names(u.groups))
-for k in Token.objects.order_by("pk"): print("token", k.pk, k.user.username, h(k.key), repr(k.description), k.expires, k.write_enabled)
-for g in Group.objects.order_by("pk"): print("group", g.pk, g.name)
-for p in ObjectPermission.objects.order_by("pk"): print("permission", p.pk, p.name, p.enabled, p.actions, p.constraints, names(p.groups))
-`)
+	text, err := f.nautobot.Snapshot(t.Context())
 	if err != nil {
 		t.Fatal(f.redact(err.Error()))
 	}

@@ -120,3 +120,20 @@ func (n *Nautobot) Tokens(ctx context.Context, who Login) ([]NautobotToken, erro
 	err := n.Do(ctx, who, http.MethodGet, "tokens/?limit=1000", nil, &found)
 	return found.Results, err
 }
+
+// Snapshot is everything about accounts and rights in the database, one line
+// per object, with hashes in place of secrets.
+func (n *Nautobot) Snapshot(ctx context.Context) (string, error) {
+	return n.database.query(ctx, `
+SELECT concat_ws(' ', 'user', id, username, md5(password), quote_literal(first_name), quote_literal(last_name),
+  quote_literal(email), is_active, is_superuser, is_staff,
+  ARRAY(SELECT name FROM auth_group g JOIN auth_user_groups m ON m.group_id = g.id WHERE m.user_id = u.id ORDER BY name))
+  FROM auth_user u ORDER BY id;
+SELECT concat_ws(' ', 'token', t.id, username, md5(key), quote_literal(description), expires, write_enabled)
+  FROM users_token t JOIN auth_user u ON u.id = user_id ORDER BY t.id;
+SELECT concat_ws(' ', 'group', id, name) FROM auth_group ORDER BY id;
+SELECT concat_ws(' ', 'permission', id, name, enabled, actions, constraints,
+  ARRAY(SELECT name FROM auth_group g JOIN users_objectpermission_groups m ON m.group_id = g.id WHERE m.objectpermission_id = p.id ORDER BY name))
+  FROM users_objectpermission p ORDER BY id;
+`)
+}

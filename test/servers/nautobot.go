@@ -23,6 +23,7 @@ type Nautobot struct {
 	Token    string // API token of the superuser
 
 	dir       string
+	database  *postgres
 	program   string   // nautobot-server
 	env       []string // of program
 	processes []*process
@@ -95,6 +96,7 @@ func startBackends(ctx context.Context, dir, version, program string, fill func(
 		Version:   version,
 		URL:       "http://127.0.0.1:" + strconv.Itoa(web),
 		dir:       dir,
+		database:  db,
 		program:   program,
 		processes: []*process{db.process, redis},
 	}

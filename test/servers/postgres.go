@@ -9,6 +9,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -125,6 +126,14 @@ func (db *postgres) createDatabase(ctx context.Context) error {
 	_, err := run(ctx, exec.Command(filepath.Join(db.programs, "createdb"),
 		"--host=127.0.0.1", "--port="+strconv.Itoa(db.port), "--username=nautobot", "nautobot"))
 	return err
+}
+
+// query returns the rows of all statements, a line each.
+func (db *postgres) query(ctx context.Context, sql string) (string, error) {
+	command := exec.Command(filepath.Join(db.programs, "psql"), "--host=127.0.0.1", "--port="+strconv.Itoa(db.port),
+		"--username=nautobot", "--no-psqlrc", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1", "nautobot")
+	command.Stdin = strings.NewReader(sql)
+	return run(ctx, command)
 }
 
 // startRedis starts a Redis that keeps nothing on disk.

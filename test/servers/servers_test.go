@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -189,6 +190,10 @@ print(nautobot.__version__, authenticate(username=%q, password=%q).is_superuser)
 `, nautobot.Username, nautobot.Password))
 			if want := version + " True"; err != nil || strings.TrimSpace(out) != want {
 				t.Errorf("Python: %q, %v; want %q", out, err, want)
+			}
+			if out, err := nautobot.Snapshot(ctx); err != nil || !regexp.MustCompile(
+				`(?m)^user \S+ admin \S+ '' '' 'admin@example.com' t t t {}$\n^token \S+ admin \S+ '' t$`).MatchString(out) {
+				t.Errorf("Snapshot: %q, %v; want the superuser and the token", out, err)
 			}
 			if _, err := nautobot.Python(ctx, "raise SystemError('on purpose')"); err == nil || !strings.Contains(err.Error(), "on purpose") {
 				t.Errorf("Python that fails: %v", err)
