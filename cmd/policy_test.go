@@ -94,7 +94,7 @@ const (
 	noRules  = "rules: want a list with at least one item"
 	aString  = "want a string (numbers, yes and no in quotes)"
 	aList    = "want a list with at least one item"
-	aGroup   = "managedGroup: %q is not a valid group name: want 1 to 150 characters, without white space around them"
+	aGroup   = "managedGroup: want the name of a group: 1 to 150 characters, without white space around it"
 	noYAML   = "want one policy in YAML: "
 	smallest = "rules:\n- namespace: a\n  usernames: [b]\n"
 )
@@ -124,12 +124,12 @@ var badPolicies = map[string]struct{ text, want string }{
 	"a key of a rule twice":       {smallest + "  superuser: false\n  superuser: true\n", noYAML + `line 5: key "superuser" already set in map`},
 	"a key twice, once in quotes": {"rules:\n- namespace: a\n  \"namespace\": b\n", noYAML + `line 3: key "namespace" already set in map`},
 
-	"a managed group without a name":        {"managedGroup: \"\"\n" + smallest, fmt.Sprintf(aGroup, "")},
-	"a managed group with a blank":          {"managedGroup: \"a \"\n" + smallest, fmt.Sprintf(aGroup, "a ")},
-	"a managed group that is too long":      {"managedGroup: " + strings.Repeat("ü", 151) + "\n" + smallest, fmt.Sprintf(aGroup, strings.Repeat("ü", 151))},
+	"a managed group without a name":        {"managedGroup: \"\"\n" + smallest, aGroup},
+	"a managed group with a blank":          {"managedGroup: \"a \"\n" + smallest, aGroup},
+	"a managed group that is too long":      {"managedGroup: " + strings.Repeat("ü", 151) + "\n" + smallest, aGroup},
 	"a managed group without a value":       {"managedGroup:\n" + smallest, "managedGroup: " + aString},
 	"a managed group that is a list":        {"managedGroup: [a]\n" + smallest, "managedGroup: " + aString},
-	"a managed group named as provisioners": {"managedGroup: a-provisioners\n" + smallest, `managedGroup: "a-provisioners" ends in -provisioners, as the groups of the provisioners do: choose another name`},
+	"a managed group named as provisioners": {"managedGroup: a-provisioners\n" + smallest, "managedGroup: the groups of provisioners end in -provisioners: choose another name"},
 
 	"no namespace":                       {"rules:\n- usernames: [b]\n", "rules[0].namespace: want the name of one namespace"},
 	"a namespace with a glob":            {"rules:\n- namespace: '*'\n  usernames: [b]\n", "rules[0].namespace: want the name of one namespace"},
@@ -145,7 +145,7 @@ var badPolicies = map[string]struct{ text, want string }{
 	"usernames with a number":        {"rules:\n- namespace: a\n  usernames:\n  - b\n  - 12\n", "rules[0].usernames[1]: " + aString},
 	"usernames with null":            {"rules:\n- namespace: a\n  usernames: [b, ~]\n", "rules[0].usernames[1]: " + aString},
 	"a glob that some shells negate": {"rules:\n- namespace: a\n  usernames: [\"[!a]*\"]\n", `rules[0].usernames: "[!a]*" is not a glob: want letters, digits, @ . + - _, and * and ? in their usual meaning`},
-	"an owner that is none":          {smallest + "  adoptFrom: [a]\n", `rules[0].adoptFrom: "a" is not an owner: want NAMESPACE/NAME or CLUSTER/NAMESPACE/NAME, as in the last name of the account`},
+	"an owner that is none":          {smallest + "  adoptFrom: [a]\n", `rules[0].adoptFrom: want NAMESPACE/NAME or CLUSTER/NAMESPACE/NAME, as in the last name of the account`},
 	"an empty list of Secrets":       {smallest + "  secrets: []\n", "rules[0].secrets: " + aList},
 	"Secrets without a value":        {smallest + "  secrets:\n", "rules[0].secrets: " + aList},
 	"an empty list of groups":        {smallest + "  groups: []\n", "rules[0].groups: " + aList},
@@ -162,7 +162,7 @@ var badPolicies = map[string]struct{ text, want string }{
 	},
 	"several mistakes in what the keys mean": {
 		"managedGroup: ' '\nrules:\n- {namespace: A, usernames: [b]}\n- {namespace: c}\n",
-		fmt.Sprintf(aGroup, " ") + "; rules[0].namespace: want the name of one namespace; rules[1].usernames: is required: globs of the account names that are allowed",
+		aGroup + "; rules[0].namespace: want the name of one namespace; rules[1].usernames: is required: globs of the account names that are allowed",
 	},
 
 	"two documents":                        {smallest + "---\n" + smallest, noYAML + "more than one document"},

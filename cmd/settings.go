@@ -3,7 +3,6 @@ package cmd
 import (
 	"context"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -160,11 +159,8 @@ func (s *settings) checkPolicy(ctx context.Context, flags *pflag.FlagSet) error 
 		Secrets: []string{"*"}, Usernames: []string{"*"},
 		Groups: s.groups, Superuser: s.superuser, Adopt: s.adopt, AdoptFrom: s.adoptFrom, Exclusive: s.exclusive,
 	}
-	switch key, err := rule.Validate(); { // whose own error shows the value
-	case key == "groups":
-		return errors.New("--group: want the name of a group: 1 to 150 characters, without white space around them")
-	case err != nil:
-		return errors.New("--adopt-from: want NAMESPACE/NAME or CLUSTER/NAMESPACE/NAME, as in the last name of the account")
+	if key, err := rule.Validate(); err != nil {
+		return fmt.Errorf("--%s: %w", map[string]string{"groups": "group", "adoptFrom": "adopt-from"}[key], err)
 	}
 	s.rules = provision.Policy{ManagedGroup: provision.DefaultManagedGroup, Rules: []provision.Rule{rule}}
 	return nil

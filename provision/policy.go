@@ -73,7 +73,7 @@ func (r Rule) Validate() (key string, err error) {
 	for _, owner := range r.AdoptFrom {
 		parts := strings.Split(owner, "/")
 		if len(parts) < 2 || len(parts) > 3 || slices.ContainsFunc(parts, func(part string) bool { return !isGlob(part) }) {
-			return "adoptFrom", fmt.Errorf("%q is not an owner: want NAMESPACE/NAME or CLUSTER/NAMESPACE/NAME, as in the last name of the account", owner)
+			return "adoptFrom", errors.New("want NAMESPACE/NAME or CLUSTER/NAMESPACE/NAME, as in the last name of the account")
 		}
 	}
 	return "", nil
