@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -159,9 +160,11 @@ func (s *settings) checkPolicy(ctx context.Context, flags *pflag.FlagSet) error 
 		Secrets: []string{"*"}, Usernames: []string{"*"},
 		Groups: s.groups, Superuser: s.superuser, Adopt: s.adopt, AdoptFrom: s.adoptFrom, Exclusive: s.exclusive,
 	}
-	if key, err := rule.Validate(); err != nil {
-		flag := map[string]string{"groups": "group", "adoptFrom": "adopt-from"}[key]
-		return fmt.Errorf("--%s: %w", flag, err)
+	switch key, err := rule.Validate(); {
+	case key == "groups":
+		return fmt.Errorf("--group: %w", err)
+	case err != nil: // which shows the value
+		return errors.New("--adopt-from: want NAMESPACE/NAME or CLUSTER/NAMESPACE/NAME, as in the last name of the account")
 	}
 	s.rules = provision.Policy{ManagedGroup: provision.DefaultManagedGroup, Rules: []provision.Rule{rule}}
 	return nil
