@@ -124,7 +124,7 @@ func TestChangedByHand(t *testing.T) {
 				g.env = maps.Clone(f.env)
 				g.username = "svc-" + randomText()
 				patch(t, object{"username": g.username})
-				f.provision(t).want(t, 3).wantNoWrite(t).wantText(t, "of Nautobot has this token")
+				f.provision(t).want(t, 3).wantNoWrite(t).wantText(t, "it already belongs to ")
 				g.must(t, g.superuser(), http.MethodPatch, "users/"+g.user(t).ID+"/", object{"username": f.username}, nil)
 			}},
 		} {
