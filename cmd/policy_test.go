@@ -94,7 +94,7 @@ const (
 	noRules  = "rules: want a list with at least one item"
 	aString  = "want a string (numbers, yes and no in quotes)"
 	aList    = "want a list with at least one item"
-	aGroup   = "managedGroup: want the name of a group: 1 to 150 characters, without blanks around them"
+	aGroup   = "managedGroup: want the name of a group: 1 to 150 characters, without white space around it"
 	noYAML   = "want one policy in YAML: "
 	smallest = "rules:\n- namespace: a\n  usernames: [b]\n"
 )
@@ -129,7 +129,7 @@ var badPolicies = map[string]struct{ text, want string }{
 	"a managed group that is too long":      {"managedGroup: " + strings.Repeat("ü", 151) + "\n" + smallest, aGroup},
 	"a managed group without a value":       {"managedGroup:\n" + smallest, "managedGroup: " + aString},
 	"a managed group that is a list":        {"managedGroup: [a]\n" + smallest, "managedGroup: " + aString},
-	"a managed group named as provisioners": {"managedGroup: a-provisioners\n" + smallest, "managedGroup: the name of a group of provisioners ends like that: its members could change themselves"},
+	"a managed group named as provisioners": {"managedGroup: a-provisioners\n" + smallest, "managedGroup: the groups of provisioners end in -provisioners: choose another name"},
 
 	"no namespace":                       {"rules:\n- usernames: [b]\n", "rules[0].namespace: want the name of one namespace"},
 	"a namespace with a glob":            {"rules:\n- namespace: '*'\n  usernames: [b]\n", "rules[0].namespace: want the name of one namespace"},
@@ -138,16 +138,18 @@ var badPolicies = map[string]struct{ text, want string }{
 	"a namespace that YAML takes for on": {"rules:\n- namespace: on\n  usernames: [b]\n", "rules[0].namespace: " + aString},
 	"a namespace that is a list":         {"rules:\n- namespace: [a]\n  usernames: [b]\n", "rules[0].namespace: " + aString},
 
-	"no usernames":               {"rules:\n- namespace: a\n", "rules[0].usernames: is required: globs of the account names that are allowed"},
-	"usernames without a value":  {"rules:\n- namespace: a\n  usernames:\n", "rules[0].usernames: " + aList},
-	"an empty list of usernames": {"rules:\n- namespace: a\n  usernames: []\n", "rules[0].usernames: " + aList},
-	"usernames that are a text":  {"rules:\n- namespace: a\n  usernames: \"*\"\n", "rules[0].usernames: " + aList},
-	"usernames with a number":    {"rules:\n- namespace: a\n  usernames:\n  - b\n  - 12\n", "rules[0].usernames[1]: " + aString},
-	"usernames with null":        {"rules:\n- namespace: a\n  usernames: [b, ~]\n", "rules[0].usernames[1]: " + aString},
-	"an empty list of Secrets":   {smallest + "  secrets: []\n", "rules[0].secrets: " + aList},
-	"Secrets without a value":    {smallest + "  secrets:\n", "rules[0].secrets: " + aList},
-	"an empty list of groups":    {smallest + "  groups: []\n", "rules[0].groups: " + aList},
-	"owners without a value":     {smallest + "  adoptFrom:\n", "rules[0].adoptFrom: " + aList},
+	"no usernames":                   {"rules:\n- namespace: a\n", "rules[0].usernames: is required: globs of the account names that are allowed"},
+	"usernames without a value":      {"rules:\n- namespace: a\n  usernames:\n", "rules[0].usernames: " + aList},
+	"an empty list of usernames":     {"rules:\n- namespace: a\n  usernames: []\n", "rules[0].usernames: " + aList},
+	"usernames that are a text":      {"rules:\n- namespace: a\n  usernames: \"*\"\n", "rules[0].usernames: " + aList},
+	"usernames with a number":        {"rules:\n- namespace: a\n  usernames:\n  - b\n  - 12\n", "rules[0].usernames[1]: " + aString},
+	"usernames with null":            {"rules:\n- namespace: a\n  usernames: [b, ~]\n", "rules[0].usernames[1]: " + aString},
+	"a glob that some shells negate": {"rules:\n- namespace: a\n  usernames: [\"[!a]*\"]\n", `rules[0].usernames: "[!a]*" is not a glob: want letters, digits, @ . + - _, and * and ? in their usual meaning`},
+	"an owner that is none":          {smallest + "  adoptFrom: [a]\n", `rules[0].adoptFrom: want NAMESPACE/NAME or CLUSTER/NAMESPACE/NAME, as in the last name of the account`},
+	"an empty list of Secrets":       {smallest + "  secrets: []\n", "rules[0].secrets: " + aList},
+	"Secrets without a value":        {smallest + "  secrets:\n", "rules[0].secrets: " + aList},
+	"an empty list of groups":        {smallest + "  groups: []\n", "rules[0].groups: " + aList},
+	"owners without a value":         {smallest + "  adoptFrom:\n", "rules[0].adoptFrom: " + aList},
 
 	"superuser: 1":              {smallest + "  superuser: 1\n", "rules[0].superuser: want true or false"},
 	"superuser: true in quotes": {smallest + "  superuser: \"true\"\n", "rules[0].superuser: want true or false"},

@@ -183,13 +183,13 @@ func TestRefusals(t *testing.T) {
 		},
 		"several values are wrong": {
 			secret(func(v map[string]string) { v["username"], v["password"], v["token"] = "a b", " "+password, key[:38] }),
-			`key "username": want 1 to 150 ASCII letters, digits and @ . + - _, beginning and ending with a letter or digit; ` +
-				`key "password" begins or ends with white space, which Nautobot drops when it stores the value; ` +
+			`key "username": want 1 to 150 ASCII letters, digits and @ . + - _, starting and ending with a letter or digit; ` +
+				`key "password" starts or ends with white space, which Nautobot drops when it stores the value; ` +
 				`key "token" has 38 characters, want exactly 40`, false,
 		},
 		"a template found no value": {
 			secret(func(v map[string]string) { v["token"] = "<no value>" }),
-			`key "token" holds <no value>: the template that rendered it found no value`, false,
+			`key "token": the template that rendered it found no value`, false,
 		},
 		"it is meant for another Nautobot": {
 			secret(func(v map[string]string) { v["url"] = "https://evil.example.org" }),

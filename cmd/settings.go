@@ -160,8 +160,7 @@ func (s *settings) checkPolicy(ctx context.Context, flags *pflag.FlagSet) error 
 		Groups: s.groups, Superuser: s.superuser, Adopt: s.adopt, AdoptFrom: s.adoptFrom, Exclusive: s.exclusive,
 	}
 	if key, err := rule.Validate(); err != nil {
-		flag := map[string]string{"groups": "group", "adoptFrom": "adopt-from"}[key]
-		return fmt.Errorf("--%s: %w", flag, err)
+		return fmt.Errorf("--%s: %w", map[string]string{"groups": "group", "adoptFrom": "adopt-from"}[key], err)
 	}
 	s.rules = provision.Policy{ManagedGroup: provision.DefaultManagedGroup, Rules: []provision.Rule{rule}}
 	return nil

@@ -70,7 +70,7 @@ func checkSetup(s *settings, username string) error {
 	case s.file == "-":
 		return errors.New("--filename: want a file: standard output has the result, which anybody may see")
 	case !provision.ValidUsername(username):
-		return errors.New("--username: want ASCII letters, digits and @ . + - _, beginning and ending with a letter or digit")
+		return errors.New("--username: want ASCII letters, digits and @ . + - _, starting and ending with a letter or digit")
 	}
 	return nil
 }

@@ -73,7 +73,7 @@ func TestSetupTakesTheManagedGroupOfThePolicy(t *testing.T) {
 		t.Fatalf("exit code %d: %s", got.code, got.stdout)
 	}
 	for _, permission := range w.nautobot.Snapshot().Permissions {
-		if permission.Name != "nautobot-token-provisioners-users" {
+		if permission.Name != "ours-provisioners-users" {
 			continue
 		}
 		want := map[string]any{"is_superuser": false, "is_staff": false, "groups__name": "ours"}

@@ -2,13 +2,14 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/rackerlabs/understack/go/nautobot-token/kube/kubetest"
+	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
 
 const manifest = `apiVersion: v1
@@ -100,16 +101,20 @@ func TestMissingSecretIsLookedForAgain(t *testing.T) {
 func TestMissingSecretIsLookedForUntilTheEnd(t *testing.T) {
 	defer func(before time.Duration) { pauseBetweenLooks = before }(pauseBetweenLooks)
 	pauseBetweenLooks = time.Hour
-	w := newWorld(t)
-	w.kube.Remove("openstack/nautobot-token")
-	ctx, cancel := context.WithCancelCause(t.Context())
-	w.kube.Intercept(func(*http.Request, int) http.Handler {
-		cancel(stoppedError{syscall.SIGTERM})
-		return nil
-	})
-	if got := w.runWith(ctx, t, "", provisionIt...); got.code != 143 || len(w.kube.Requests()) != 1 {
-		t.Errorf("exit code %d after %q: %s", got.code, w.kube.Requests(), got.stderr)
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := patientSource{sourceFunc(func() error {
+		cancel()
+		return provision.ErrNoSecret
+	})}.Secret(ctx)
+	if !errors.Is(err, provision.ErrNoSecret) {
+		t.Errorf("error is %v, want that the Secret is missing", err)
 	}
+}
+
+type sourceFunc func() error
+
+func (f sourceFunc) Secret(context.Context) (provision.Secret, error) {
+	return provision.Secret{}, f()
 }
 
 func TestManifestOfAnotherKindIsNamed(t *testing.T) {

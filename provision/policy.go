@@ -73,7 +73,7 @@ func (r Rule) Validate() (key string, err error) {
 	for _, owner := range r.AdoptFrom {
 		parts := strings.Split(owner, "/")
 		if len(parts) < 2 || len(parts) > 3 || slices.ContainsFunc(parts, func(part string) bool { return !isGlob(part) }) {
-			return "adoptFrom", fmt.Errorf("%q is not an owner: want NAMESPACE/NAME or CLUSTER/NAMESPACE/NAME, as in the last name of the account", owner)
+			return "adoptFrom", errors.New("want NAMESPACE/NAME or CLUSTER/NAMESPACE/NAME, as in the last name of the account")
 		}
 	}
 	return "", nil
@@ -82,7 +82,7 @@ func (r Rule) Validate() (key string, err error) {
 // ValidateGroup finds what is wrong with the name of a group.
 func ValidateGroup(name string) error {
 	if name == "" || name != strings.TrimSpace(name) || utf8.RuneCountInString(name) > maxGroupName {
-		return fmt.Errorf("%q is not a valid group name: want 1 to %d characters, without white space around them", name, maxGroupName)
+		return fmt.Errorf("want the name of a group: 1 to %d characters, without white space around it", maxGroupName)
 	}
 	return nil
 }
@@ -94,7 +94,7 @@ func ValidateManagedGroup(name string) error {
 		return err
 	}
 	if strings.HasSuffix(name, provisionersSuffix) {
-		return fmt.Errorf("%q ends in %s, as the groups of the provisioners do: choose another name", name, provisionersSuffix)
+		return fmt.Errorf("the groups of provisioners end in %s: choose another name", provisionersSuffix)
 	}
 	return nil
 }
