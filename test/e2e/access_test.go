@@ -150,15 +150,36 @@ func TestInsecureHTTP(t *testing.T) {
 	asProvisioner(t, func(t *testing.T, nautobot target) {
 		f := newFixture(t, nautobot)
 		f.saveSecret(t)
-		f.env["HTTP_PROXY"] = f.proxy.URL
-		f.env["NAUTOBOT_URL"] = "http://nautobot.nautobot.svc"
+		between := newProxy(t, nautobot.URL, nil) // never asked: it would see the token
+		f.env["HTTP_PROXY"] = between.URL
+		f.proxy = newProxyOn(t, outsideAddress(t), nautobot.URL, nil)
+		f.env["NAUTOBOT_URL"] = f.proxy.URL
 		f.provision(t).want(t, 2).wantRequests(t, 0, 0, 0).wantText(t, "--insecure-http")
 		f.provision(t, "--insecure-http=false").want(t, 2).wantRequests(t, 0, 0, 0)
 		f.provision(t, "--insecure-http").want(t, 0).wantStdout(t, f.userLine("created"), f.tokenLine("created"))
 		f.env["NAUTOBOT_INSECURE_HTTP"] = "true"
 		f.wantUnchanged(t)
 		f.wantAccount(t)
+		if n := len(between.requests()); n > 0 {
+			t.Errorf("%d requests went through a proxy", n)
+		}
 	})
+}
+
+// outsideAddress is an address of this machine that is not one of loopback.
+func outsideAddress(t *testing.T) string {
+	t.Helper()
+	all, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, one := range all {
+		if address, ok := one.(*net.IPNet); ok && address.IP.To4() != nil && address.IP.IsGlobalUnicast() {
+			return address.IP.String()
+		}
+	}
+	t.Fatal("this machine has no address except loopback")
+	return ""
 }
 
 // Credentials go where they were sent to, and nowhere else.

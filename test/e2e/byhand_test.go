@@ -40,11 +40,11 @@ func TestRenamedAccount(t *testing.T) {
 			delete(f.env, "CLUSTER_NAME")
 			f.provisionNew(t)
 			g := f.renamed()
-			alone := "account " + f.username + " has the same mark and is left alone: --cluster is not set"
-			g.provisionNew(t).wantStdout(t, g.userLine("created "+alone), g.tokenLine("created"))
+			alone := f.userLine("unchanged it has the same owner and is left alone: --cluster is not set")
+			g.provisionNew(t).wantStdout(t, g.userLine("created"), g.tokenLine("created"), alone)
 			g.wantAccount(t)
 			f.wantAccount(t)
-			g.provision(t).want(t, 0).wantNoWrite(t).wantStdout(t, g.userLine("unchanged "+alone), g.tokenLine("unchanged"))
+			g.provision(t).want(t, 0).wantNoWrite(t).wantStdout(t, g.userLine("unchanged"), g.tokenLine("unchanged"), alone)
 		})
 	})
 }
@@ -124,7 +124,7 @@ func TestChangedByHand(t *testing.T) {
 				g.env = maps.Clone(f.env)
 				g.username = "svc-" + randomText()
 				patch(t, object{"username": g.username})
-				f.provision(t).want(t, 3).wantNoWrite(t).wantText(t, "of Nautobot has this token")
+				f.provision(t).want(t, 3).wantNoWrite(t).wantText(t, "it already belongs to ")
 				g.must(t, g.superuser(), http.MethodPatch, "users/"+g.user(t).ID+"/", object{"username": f.username}, nil)
 			}},
 		} {

@@ -5,6 +5,7 @@ package e2e
 import (
 	"encoding/json"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -31,9 +32,9 @@ func TestDryRun(t *testing.T) {
 			{"nothing to do", func(*testing.T) {}, 0, 0, false},
 			{"rotation", func(t *testing.T) { f.token = f.newToken("second token"); f.saveSecret(t) }, 4, 0, false},
 			{"password", func(t *testing.T) { f.password = f.newPassword("second password"); f.saveSecret(t) }, 4, 0, false},
-			{"names, groups and e-mail", func(t *testing.T) {
+			{"flags, groups and e-mail", func(t *testing.T) {
 				f.must(t, f.superuser(), http.MethodPatch, "users/"+f.user(t).ID+"/",
-					object{"groups": []int{}, "first_name": "Somebody", "is_staff": true}, nil)
+					object{"groups": []int{}, "is_staff": true}, nil)
 				data := f.data()
 				data["email"] = "a@example.com"
 				f.saveData(t, data)
@@ -64,7 +65,9 @@ func TestDryRun(t *testing.T) {
 						t.Errorf("a line of a dry run does not say so: %s", line)
 					}
 				}
-				if got := strings.ReplaceAll(text.stdout, " (dry run)", ""); got != apply.stdout {
+				// A provisioner that writes nothing does not find out whether there is an account that it cannot see.
+				unseen := regexp.MustCompile("   not known: .*")
+				if got := unseen.ReplaceAllString(strings.ReplaceAll(text.stdout, " (dry run)", ""), ""); got != apply.stdout {
 					t.Errorf("the dry run said\n%sand the apply\n%s%s", got, apply.stdout, apply)
 				}
 				if got, want := linesOfJSON(t, inJSON.stdout), text.lines(); strings.Join(got, "\n") != strings.Join(want, "\n") {

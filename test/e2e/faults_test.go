@@ -98,10 +98,10 @@ func TestWhatMayComeLater(t *testing.T) {
 			{name: "superuser Secret missing", says: "there is no Secret nautobot/not-there", spoil: func(g *fixture) {
 				g.env["NAUTOBOT_SUPERUSER_SECRET"] = "nautobot/not-there"
 			}},
-			{name: "superuser Secret without key", says: "has no key secret-word", spoil: func(g *fixture) {
+			{name: "superuser Secret without key", says: "the key of --superuser-secret-key (NAUTOBOT_SUPERUSER_SECRET_KEY) is missing", spoil: func(g *fixture) {
 				g.env["NAUTOBOT_SUPERUSER_SECRET_KEY"] = "secret-word"
 			}},
-			{name: "superuser Secret empty", says: "the superuser token is empty", spoil: func(g *fixture) {
+			{name: "superuser Secret empty", says: "the keys apitoken and token are empty", spoil: func(g *fixture) {
 				g.apply(t, secretObject(g.namespace, g.name+"-superuser", nil, map[string]string{"apitoken": " \n"}))
 				g.env["NAUTOBOT_SUPERUSER_SECRET"] = g.namespace + "/" + g.name + "-superuser"
 			}},

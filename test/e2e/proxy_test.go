@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -56,10 +57,20 @@ type answer struct {
 // carries it out. A panic with http.ErrAbortHandler breaks the connection.
 type fate func(r *http.Request, forward func() answer) answer
 
-// newProxy starts a proxy; with a certificate it speaks TLS.
+// newProxy starts a proxy on loopback; with a certificate it speaks TLS.
 func newProxy(t *testing.T, target string, certificate *tls.Certificate) *proxy {
 	t.Helper()
+	return newProxyOn(t, "127.0.0.1", target, certificate)
+}
+
+// newProxyOn starts a proxy on an address of this machine.
+func newProxyOn(t *testing.T, host, target string, certificate *tls.Certificate) *proxy {
+	t.Helper()
 	to, err := url.Parse(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp4", net.JoinHostPort(host, "0"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +78,7 @@ func newProxy(t *testing.T, target string, certificate *tls.Certificate) *proxy 
 		t: t, target: to, closed: make(chan struct{}),
 		transport: &http.Transport{DisableKeepAlives: true}, // Nautobot's server hangs up without saying so
 	}
-	p.server = httptest.NewUnstartedServer(p)
+	p.server = &httptest.Server{Listener: listener, Config: &http.Server{Handler: p}}
 	p.server.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that are meant to fail
 	if certificate == nil {
 		p.server.Start()

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"os"
 	"os/exec"
 	"slices"
@@ -109,12 +110,14 @@ func (r result) checkSecrets(t *testing.T, args []string) {
 	}
 }
 
-// checkAuthorization: one Authorization header a request, and the password
-// for the one endpoint that takes it.
+// checkAuthorization: one Authorization header per request, and the password
+// for the one endpoint that takes it. The exception is the request that shows
+// how Nautobot refuses those who send no password.
 func (r result) checkAuthorization(t *testing.T) {
 	t.Helper()
 	for i, request := range r.requests {
-		if len(request.Schemes) != 1 {
+		anonymous := len(request.Schemes) == 0 && request.Method == http.MethodGet && request.Path == "/api/users/tokens/"
+		if len(request.Schemes) != 1 && !anonymous {
 			t.Errorf("request %d, %s %s, has %d Authorization headers: %v", i+1, request.Method, request.Path, len(request.Schemes), request.Schemes)
 		} else if request.basic() && !strings.HasPrefix(request.Path, "/api/users/tokens/") {
 			t.Errorf("request %d, %s %s, sends the password", i+1, request.Method, request.Path)
