@@ -180,9 +180,6 @@ func TestPlanSupersede(t *testing.T) {
 	tests := map[string]planCase{
 		"one":                {nil, more(old("a", never)), []step{expired(one, "a")}},
 		"one, without grace": {noGrace, more(old("a", never)), []step{dropped("1 superseded token deleted", "a")}},
-		"one, and the account was out of service": {
-			nil, func(o *Observed) { o.revived = true; more(old("a", never))(o) }, []step{expired(one, "a")},
-		},
 		"in every state": {nil, more(everyState...), []step{
 			expired("2 superseded tokens expire in 1h", "never", "later"), dropped("2 superseded tokens deleted", "long ago", "now"),
 		}},

@@ -221,33 +221,37 @@ func TestSend(t *testing.T) {
 		err           error
 		before, after progress
 	}{
-		"opened":                       {opens, nil, progress{}, progress{wrote: true, opened: true}},
-		"perhaps opened":               {opens, ErrUncertain, progress{}, progress{wrote: true, opened: true}},
-		"created, perhaps opened":      {createUser{Opens: true}, ErrUncertain, progress{}, progress{wrote: true, opened: true}},
-		"created":                      {createUser{}, nil, progress{}, progress{wrote: true}},
-		"taken over":                   {adopts, nil, progress{}, progress{wrote: true, adopted: true}},
-		"perhaps taken over":           {adopts, ErrUncertain, progress{}, progress{wrote: true, adopted: true}},
-		"not taken over":               {adopts, ErrDenied, progress{}, progress{wrote: true}},
-		"activated":                    {activates, nil, progress{}, progress{wrote: true, revived: true}},
-		"perhaps activated":            {activates, ErrUncertain, progress{}, progress{wrote: true, revived: true}},
-		"not activated":                {activates, ErrDenied, progress{}, progress{wrote: true}},
-		"deactivated":                  {deactivates, nil, progress{}, progress{wrote: true}},
-		"password set":                 {sets, nil, progress{passwordWrites: 1}, progress{wrote: true, passwordWrites: 2}},
-		"password perhaps set":         {sets, ErrUncertain, progress{}, progress{wrote: true}},
-		"temporary password set":       {setsTemporary, nil, progress{}, progress{wrote: true, opened: true}},
-		"password refused":             {sets, blank, progress{}, progress{wrote: true}},
-		"password refused without one": {adopts, blank, progress{}, progress{wrote: true, blankPassword: true}},
-		"password refused no more":     {adopts, nil, progress{blankPassword: true}, progress{wrote: true, adopted: true}},
-		"another's meanwhile":          {confirmOwner{}, nil, progress{}, progress{wrote: true, lost: true}},
-		"cleared":                      {clearPassword{ID: "user-1"}, nil, progress{opened: true}, progress{wrote: true}},
-		"perhaps cleared":              {clearPassword{ID: "user-1"}, ErrUncertain, progress{opened: true}, progress{wrote: true, opened: true}},
-		"a token":                      {updateToken{}, ErrUncertain, progress{}, progress{wrote: true}},
+		"opened":                       {opens, nil, progress{}, progress{opened: true}},
+		"perhaps opened":               {opens, ErrUncertain, progress{}, progress{opened: true}},
+		"created, perhaps opened":      {createUser{Opens: true}, ErrUncertain, progress{}, progress{opened: true}},
+		"created":                      {createUser{}, nil, progress{}, progress{}},
+		"taken over":                   {adopts, nil, progress{}, progress{adopted: true}},
+		"perhaps taken over":           {adopts, ErrUncertain, progress{}, progress{adopted: true}},
+		"not taken over":               {adopts, ErrDenied, progress{}, progress{}},
+		"activated":                    {activates, nil, progress{}, progress{revived: true}},
+		"perhaps activated":            {activates, ErrUncertain, progress{}, progress{revived: true}},
+		"not activated":                {activates, ErrDenied, progress{}, progress{}},
+		"deactivated":                  {deactivates, nil, progress{}, progress{}},
+		"password set":                 {sets, nil, progress{passwordWrites: 1}, progress{passwordWrites: 2}},
+		"password perhaps set":         {sets, ErrUncertain, progress{}, progress{}},
+		"temporary password set":       {setsTemporary, nil, progress{}, progress{opened: true}},
+		"password refused":             {sets, blank, progress{}, progress{}},
+		"password refused without one": {adopts, blank, progress{}, progress{blankPassword: true}},
+		"password refused no more":     {adopts, nil, progress{blankPassword: true}, progress{adopted: true}},
+		"another's meanwhile":          {confirmOwner{}, nil, progress{}, progress{lost: true}},
+		"cleared":                      {clearPassword{ID: "user-1"}, nil, progress{opened: true}, progress{}},
+		"perhaps cleared":              {clearPassword{ID: "user-1"}, ErrUncertain, progress{opened: true}, progress{opened: true}},
+		"a token":                      {updateToken{}, ErrUncertain, progress{}, progress{}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			r := newReconciler(answers{err: test.err})
 			r.progress = test.before
 			outcome(r, step{Change: Change{Object: "user/a"}, write: test.write})
+			if !r.wrote && (test.err == nil || errors.Is(test.err, ErrUncertain)) {
+				t.Error("the run does not know that it wrote something")
+			}
+			r.wrote = false
 			if r.progress != test.after {
 				t.Errorf("got %+v, want %+v", r.progress, test.after)
 			}
