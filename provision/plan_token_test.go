@@ -148,7 +148,8 @@ func TestPlanSupersede(t *testing.T) {
 	noGrace := func(d *Desired) { d.Grace = 0 }
 	exclusive := func(d *Desired) { d.Rule.Exclusive = true }
 	inherits := func(d *Desired) { d.Rule.AdoptFrom = []string{"*/old-name"} }
-	inherited := old("a", never)
+	inherited, person := old("a", never), byHand("a", never)
+	person.Description = formerOwner
 	inherited.Description = descriptionPrefix + formerOwner
 	reobserved := func(s step) step { s.reobserve = true; return s }
 	// Another token of the same Secret, or of another cluster's without a name.
@@ -202,6 +203,7 @@ func TestPlanSupersede(t *testing.T) {
 		},
 		"of another Secret, exclusive":         {exclusive, more(foreign("a")), []step{confirmed, reobserved(dropped("1 token of another Secret deleted", "a"))}},
 		"of the Secret that this one replaces": {inherits, more(inherited), []step{expired(one, "a")}},
+		"by hand, called like it":              {inherits, more(person), []step{line(tokenObject, "1 other token left alone")}},
 		"of a Secret that this one does not replace": {
 			nil, more(inherited), []step{confirmed, reobserved(dropped("1 token of another Secret deleted", "a"))},
 		},
