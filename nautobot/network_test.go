@@ -280,7 +280,7 @@ func TestCertificatesThatAreNotAccepted(t *testing.T) {
 			}
 			server := httptest.NewUnstartedServer(http.NotFoundHandler())
 			server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
-			server.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: private}}} //nolint:gosec // G402: the client decides
+			server.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: private}}}
 			server.StartTLS()
 			defer server.Close()
 			roots := x509.NewCertPool()

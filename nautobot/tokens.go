@@ -79,7 +79,7 @@ func (c *Client) Authenticate(ctx context.Context, login provision.Login) error 
 }
 
 // errNoBasic: passwords cannot be checked, nor tokens made with them.
-var errNoBasic = errors.New("Basic authentication does not reach Nautobot: something in between drops it") //nolint:staticcheck // ST1005: its name
+var errNoBasic = errors.New("Basic authentication does not reach Nautobot: something in between drops it")
 
 // authenticateByPassword asks for tokens, the only thing that Nautobot gives
 // for a password. It refuses with the same status to those with a wrong
