@@ -78,6 +78,9 @@ func runProvision(cmd *cobra.Command, s *settings, args []string) error {
 		o.add(log, "secret/"+secret.name, provision.Report{}, err)
 		return o.err()
 	}
+	if secret.cluster != nil {
+		secret.cluster.Log = log
+	}
 
 	provisioner := provision.Provisioner{
 		Connect: func(ctx context.Context) (provision.Nautobot, provision.Sensitive, error) {

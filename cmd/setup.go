@@ -87,6 +87,7 @@ func runSetup(cmd *cobra.Command, s *settings, username string) error {
 		if cluster, err = s.connect(); err != nil {
 			return err
 		}
+		cluster.Log = log
 	}
 	token, created, err := provisionerToken(ctx, s)
 	file := "file/" + filepath.Base(s.file)

@@ -2,11 +2,11 @@ package nautobot
 
 import (
 	"encoding/base64"
-	"html"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf16"
 
@@ -96,7 +96,7 @@ func decodings(text string) []string {
 	all := []string{text}
 	for range 3 {
 		for _, known := range slices.Clone(all) {
-			for _, decode := range []func(string) string{fromURL, fromForm, fromJSON, html.UnescapeString} {
+			for _, decode := range []func(string) string{fromURL, fromForm, fromJSON, fromHTML} {
 				if decoded := decode(known); !slices.Contains(all, decoded) {
 					all = append(all, decoded)
 				}
@@ -106,13 +106,38 @@ func decodings(text string) []string {
 	return all
 }
 
+// They are made when a text is first looked at: most runs look at none.
 var (
-	inURL  = regexp.MustCompile(`%[0-9a-fA-F]{2}`)
-	inJSON = regexp.MustCompile(`(?:\\u[0-9a-fA-F]{4})+|\\x[0-9a-fA-F]{2}|\\.`)
+	inURL  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`%[0-9a-fA-F]{2}`) })
+	inJSON = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(?:\\u[0-9a-fA-F]{4})+|\\x[0-9a-fA-F]{2}|\\.`)
+	})
+	inHTML = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|amp|lt|gt|quot|apos);?`)
+	})
 )
 
+// htmlNames are the characters that HTML has to escape. The standard library
+// knows two thousand more, which no server writes for what a secret is made of.
+var htmlNames = map[string]string{"amp": "&", "lt": "<", "gt": ">", "quot": `"`, "apos": "'"}
+
+func fromHTML(text string) string {
+	return inHTML().ReplaceAllStringFunc(text, func(escape string) string {
+		name := strings.TrimSuffix(escape[1:], ";")
+		if character, ok := htmlNames[name]; ok {
+			return character
+		}
+		digits, base := name[1:], 10
+		if digits[0] == 'x' || digits[0] == 'X' {
+			digits, base = digits[1:], 16
+		}
+		code, _ := strconv.ParseUint(digits, base, 32)
+		return string(rune(code)) //nolint:gosec // G115: at most 7 digits
+	})
+}
+
 func fromURL(text string) string {
-	return inURL.ReplaceAllStringFunc(text, func(escape string) string {
+	return inURL().ReplaceAllStringFunc(text, func(escape string) string {
 		code, _ := strconv.ParseUint(escape[1:], 16, 8)
 		return string([]byte{byte(code)})
 	})
@@ -122,7 +147,7 @@ func fromURL(text string) string {
 func fromForm(text string) string { return fromURL(strings.ReplaceAll(text, "+", " ")) }
 
 func fromJSON(text string) string {
-	return inJSON.ReplaceAllStringFunc(text, func(escape string) string {
+	return inJSON().ReplaceAllStringFunc(text, func(escape string) string {
 		if hex, ok := strings.CutPrefix(escape, `\x`); ok && hex != "" {
 			code, _ := strconv.ParseUint(hex, 16, 8)
 			return string([]byte{byte(code)})

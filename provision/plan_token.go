@@ -14,7 +14,7 @@ const (
 	// maxBulk is how many tokens one request ends.
 	maxBulk = 100
 	// recently is when two runs in a row make one wonder.
-	recently = 15 * time.Minute
+	recently = 5 * time.Minute
 )
 
 func (p *planner) tokenObject() string { return "token/" + p.want.Secret }
