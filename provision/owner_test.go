@@ -260,6 +260,7 @@ func TestCheckOwnershipOfUnknownSelf(t *testing.T) {
 func TestCheckOwnershipHints(t *testing.T) {
 	const (
 		copied = `account "openstack" belongs to another Secret: one account, one Secret; that Secret has the same token: if this one is a copy, take the label off it`
+		moved  = `account "openstack" belongs to another Secret: one account, one Secret; if this Secret replaces it, name its owner with --adopt-from, or adoptFrom in the policy's rule`
 		lost   = `account "openstack" lost the names that mark it as this Secret's, and its token is this Secret's: does a directory or single sign-on manage the account? Take it out there, then allow to take it over with --adopt, or adopt: true in the policy's rule`
 		plain  = `"openstack" is an account that was not made for this Secret: choose another username, or allow to take it over with --adopt, or adopt: true in the policy's rule`
 	)
@@ -271,6 +272,7 @@ func TestCheckOwnershipHints(t *testing.T) {
 		want, owner         string
 	}{
 		"another Secret's, the same token":         {firstName, otherOwner, others, copied, otherOwner},
+		"another Secret's, our token":              {firstName, otherOwner, ours, moved, otherOwner},
 		"our token, and the names were replaced":   {"Open", "Stack", ours, lost, ""},
 		"our token, and the names were taken away": {"", "", ours, lost, ""},
 		"our token by another's mark":              {"Ann", "Other", others, plain, ""},
