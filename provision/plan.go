@@ -76,8 +76,8 @@ func makePlan(want Desired, have Observed, now time.Time) ([]step, error) {
 	default: // what the account can do, and which tokens it has, may look otherwise then
 		p.steps[lastWrite(p.steps)].reobserve = true
 	}
-	older := p.planToken()
-	if writes(p.steps) || p.clear || older.any() || have.wrote {
+	older, former := p.planToken(), p.formerSteps()
+	if writes(p.steps) || p.clear || older.any() || writes(former) || have.wrote {
 		p.add(step{write: verifyToken{want.byToken()}})
 	}
 	if p.clear {
@@ -87,8 +87,7 @@ func makePlan(want Desired, have Observed, now time.Time) ([]step, error) {
 	if have.adopted {
 		p.add(p.confirmOwner())
 	}
-	p.planFormer()
-	return p.steps, nil
+	return append(p.steps, former...), nil
 }
 
 func lastWrite(steps []step) int {
@@ -172,34 +171,37 @@ func errNoGroup(want Desired) error {
 		want.Username, want.ManagedGroup)
 }
 
-// planFormer takes the accounts out of service that the Secret named before.
-func (p *planner) planFormer() {
+// formerSteps take the accounts out of service that the Secret named before.
+func (p *planner) formerSteps() (steps []step) {
 	for _, user := range p.have.Former {
 		object := "user/" + user.Username
 		switch {
 		case p.have.isSelf(user):
-			p.note(object, "the Secret named it before; left alone: the superuser token is its own")
+			steps = append(steps, told(object, "the Secret named it before; left alone: the superuser token is its own"))
 		case p.have.Self == "" && !user.Superuser:
-			p.note(object, "the Secret named it before; left alone: the superuser token may be its own, and that account may not list its tokens to tell")
+			steps = append(steps, told(object, "the Secret named it before; left alone: the superuser token may be its own, and that account may not list its tokens to tell"))
 		case p.want.Owner.Unique():
-			p.add(step{
+			steps = append(steps, step{
 				Change:  Change{Object: object, Action: Revoked, Notes: []string{"the Secret names another account now"}},
 				write:   updateUser{ID: user.ID, Fields: UserFields{Active: new(false), FirstName: new(firstNameRevoked)}},
 				recheck: true,
 			})
 		default:
-			p.note(object, "it has the same owner and is left alone: --cluster is not set")
+			steps = append(steps, told(object, "it has the same owner and is left alone: --cluster is not set"))
 			if user.FirstName == firstNameOpening {
-				p.add(step{
+				steps = append(steps, step{
 					Change: Change{Object: object, Action: Updated, Fields: []string{"password"}},
 					write:  clearPassword{ID: user.ID, Username: user.Username}, recheck: true,
 				})
 			}
 		}
 	}
+	return steps
 }
 
 // note adds a line about an object that is left as it is.
-func (p *planner) note(object string, notes ...string) {
-	p.add(step{Change: Change{Object: object, Action: Unchanged, Notes: notes}})
+func (p *planner) note(object string, notes ...string) { p.add(told(object, notes...)) }
+
+func told(object string, notes ...string) step {
+	return step{Change: Change{Object: object, Action: Unchanged, Notes: notes}}
 }

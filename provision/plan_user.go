@@ -109,7 +109,7 @@ func (p *planner) updateUser() {
 	if setPassword && prove && writes(p.steps) {
 		second := userUpdate{updateUser: updateUser{ID: is.ID}}
 		second.password(want)
-		p.steps[len(p.steps)-1].reobserve = true
+		p.steps[lastWrite(p.steps)].reobserve = true
 		p.addUser(second, nil)
 	}
 }

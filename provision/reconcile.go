@@ -40,7 +40,9 @@ type progress struct {
 	revived        bool // activated an account that was revoked
 	adopted        bool // took an account over
 	blankPassword  bool // the account's stored password is empty
-	lost           bool // an account that it wrote is another's now
+	mine           bool // the account was the Secret's at some time
+	lost           bool // and is another's now
+	madeToken      bool // created the Secret's token
 	passwordWrites int
 }
 
@@ -128,7 +130,8 @@ func (r *reconciler) remember(want Desired, have Observed) {
 	if have.User != nil {
 		r.userID = have.User.ID
 		r.opened = r.opened && have.User.FirstName == firstNameOpening
-		r.lost = r.wrote && !want.manages(*have.User)
+		r.mine = r.mine || want.manages(*have.User)
+		r.lost = r.mine && !want.manages(*have.User)
 	}
 }
 
@@ -157,10 +160,10 @@ func (r *reconciler) apply(ctx context.Context, steps []step) error {
 
 // carryOut sends one write, and decides what its answer means.
 func (r *reconciler) carryOut(ctx context.Context, step step) error {
-	if step.Object != "" {
+	err := step.write.send(ctx, r)
+	if done := err == nil || errors.Is(err, ErrUncertain); done && step.Object != "" {
 		r.wrote = true
 	}
-	err := step.write.send(ctx, r)
 	if err == nil {
 		r.report.add(step.Change)
 		return nil
@@ -301,13 +304,16 @@ func (r *reconciler) leaveAsItWas(ctx context.Context, want Desired, refused boo
 	return err
 }
 
-// leaveToOthers removes token and password from an account that somebody else
-// took over meanwhile.
+// leaveToOthers removes what this run gave to an account that somebody else took
+// over meanwhile: its password and its token.
 func (r *reconciler) leaveToOthers(ctx context.Context, want Desired) error {
-	if r.nautobot.Authenticate(ctx, want.login()) == nil {
+	if r.passwordWrites > 0 && r.nautobot.Authenticate(ctx, want.login()) == nil {
 		if err := r.nautobot.ClearPassword(ctx, r.userID, want.Username, firstName); err != nil {
 			return err
 		}
+	}
+	if !r.madeToken {
+		return nil
 	}
 	tokens, err := r.nautobot.Tokens(ctx, want.byToken())
 	token := find(tokens, want.Token)

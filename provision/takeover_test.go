@@ -282,3 +282,55 @@ func TestEveryTokenIsAccepted(t *testing.T) {
 		t.Errorf("error %v, want one that names what logs everybody in", err)
 	}
 }
+
+// A takeover that never came about leaves the account as it was.
+func TestTakeoverThatFailsLeavesTheAccountAlone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.mustRun(t)
+	w.nautobot.UpdateUser(username, func(u *nautobottest.User) { u.FirstName, u.LastName = "Ann", "Other" })
+	w.rule.Adopt = true
+	before := w.state()
+	w.nautobot.Intercept(func(r nautobottest.Request, _ int) nautobottest.Fault {
+		if r.Method == http.MethodPatch {
+			return nautobottest.Answer(http.StatusInternalServerError, "application/json", "{}")
+		}
+		return nautobottest.None()
+	})
+	_, err := w.run(t.Context())
+	if diff := cmp.Diff(before, w.state()); err == nil || diff != "" {
+		t.Errorf("error %v, changes (-before +after):\n%s", err, diff)
+	}
+}
+
+// The password is not written before it is known whose the token is, even if a
+// permission has to be mended to find out.
+func TestPermissionIsMendedBeforeThePassword(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.mustRun(t)
+	w.nautobot.DeletePermission(provision.DefaultManagedGroup)
+	w.nautobot.AddUser(nautobottest.User{Username: "holder"})
+	w.nautobot.AddToken("holder", nautobottest.Token{Key: key("second")})
+	w.set("password", "second password")
+	w.set("token", key("second"))
+	_, err := w.run(t.Context())
+	if user, _ := w.nautobot.User(username); err == nil || user.Password != "first password" {
+		t.Errorf("error %v; the password was written", err)
+	}
+}
+
+// What Nautobot's own rules forbid is refused at the first write.
+func TestFirstWriteIsRejected(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.nautobot.Intercept(func(r nautobottest.Request, _ int) nautobottest.Fault {
+		if r.Method == http.MethodPost {
+			return nautobottest.Answer(http.StatusBadRequest, "application/json", `{"password":["This password is too common."]}`)
+		}
+		return nautobottest.None()
+	})
+	if report, err := w.run(t.Context()); !isRefused(err) || report.Changed() {
+		t.Errorf("error %v, report %v", err, report)
+	}
+}

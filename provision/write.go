@@ -85,18 +85,18 @@ func (w createUser) send(ctx context.Context, r *reconciler) error {
 	if err == nil {
 		// Nautobot's answer may name its groups by id only.
 		user.Groups = w.Fields.Groups
-		r.created, r.userID = &user, user.ID
+		r.created, r.userID, r.mine = &user, user.ID, true
 	}
 	return err
 }
 
 func (w updateUser) send(ctx context.Context, r *reconciler) error {
 	r.opened = r.opened || w.Opens
-	r.userID = w.ID
 	err := r.nautobot.UpdateUser(ctx, w.ID, w.Fields)
 	if err == nil && !w.Fields.Password.Empty() && !w.Opens {
 		r.passwordWrites++
 	}
+	r.mine = r.mine || err == nil && w.Adopts
 	done := err == nil || errors.Is(err, ErrUncertain)
 	r.adopted = r.adopted || done && w.Adopts
 	r.revived = r.revived || done && w.Fields.Active != nil && *w.Fields.Active
@@ -116,6 +116,7 @@ func (w clearPassword) send(ctx context.Context, r *reconciler) error {
 
 func (w createToken) send(ctx context.Context, r *reconciler) error {
 	token, err := r.nautobot.CreateToken(ctx, w.Login, w.Fields)
+	r.madeToken = r.madeToken || err == nil || errors.Is(err, ErrUncertain)
 	if err != nil {
 		return err
 	}

@@ -224,8 +224,8 @@ func TestSend(t *testing.T) {
 		"opened":                       {opens, nil, progress{}, progress{opened: true}},
 		"perhaps opened":               {opens, ErrUncertain, progress{}, progress{opened: true}},
 		"created, perhaps opened":      {createUser{Opens: true}, ErrUncertain, progress{}, progress{opened: true}},
-		"created":                      {createUser{}, nil, progress{}, progress{}},
-		"taken over":                   {adopts, nil, progress{}, progress{adopted: true}},
+		"created":                      {createUser{}, nil, progress{}, progress{mine: true}},
+		"taken over":                   {adopts, nil, progress{}, progress{adopted: true, mine: true}},
 		"perhaps taken over":           {adopts, ErrUncertain, progress{}, progress{adopted: true}},
 		"not taken over":               {adopts, ErrDenied, progress{}, progress{}},
 		"activated":                    {activates, nil, progress{}, progress{revived: true}},
@@ -237,18 +237,20 @@ func TestSend(t *testing.T) {
 		"temporary password set":       {setsTemporary, nil, progress{}, progress{opened: true}},
 		"password refused":             {sets, blank, progress{}, progress{}},
 		"password refused without one": {adopts, blank, progress{}, progress{blankPassword: true}},
-		"password refused no more":     {adopts, nil, progress{blankPassword: true}, progress{adopted: true}},
+		"password refused no more":     {adopts, nil, progress{blankPassword: true}, progress{adopted: true, mine: true}},
 		"another's meanwhile":          {confirmOwner{}, nil, progress{}, progress{lost: true}},
 		"cleared":                      {clearPassword{ID: "user-1"}, nil, progress{opened: true}, progress{}},
 		"perhaps cleared":              {clearPassword{ID: "user-1"}, ErrUncertain, progress{opened: true}, progress{opened: true}},
 		"a token":                      {updateToken{}, ErrUncertain, progress{}, progress{}},
+		"a token perhaps created":      {createToken{}, ErrUncertain, progress{}, progress{madeToken: true}},
+		"a token not created":          {createToken{}, ErrDenied, progress{}, progress{}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			r := newReconciler(answers{err: test.err})
 			r.progress = test.before
 			outcome(r, step{Change: Change{Object: "user/a"}, write: test.write})
-			if !r.wrote && (test.err == nil || errors.Is(test.err, ErrUncertain)) {
+			if !r.wrote && !r.lost && (test.err == nil || errors.Is(test.err, ErrUncertain)) {
 				t.Error("the run does not know that it wrote something")
 			}
 			r.wrote = false
