@@ -52,7 +52,7 @@ func run(ctx context.Context) error {
 	defer server.Close()
 
 	fmt.Printf("# A Nautobot that lives in memory, until the end of this demo.\n")
-	fmt.Printf("$ export NAUTOBOT_URL=%s NAUTOBOT_TOKEN=... LOG_FORMAT=text\n", server.URL)
+	fmt.Printf("$ export NAUTOBOT_URL=%s NAUTOBOT_TOKEN=... LOG_FORMAT=text CLUSTER_NAME=lab\n", server.URL)
 	for _, scene := range scenes {
 		if err := play(ctx, scene, server, os.Args[1]); err != nil {
 			return err
@@ -69,7 +69,7 @@ func play(ctx context.Context, scene scene, server *nautobottest.Server, program
 
 	var output bytes.Buffer // of both streams, in the order of writing
 	command := exec.CommandContext(ctx, program, strings.Fields(scene.args)...)
-	command.Env = []string{"NAUTOBOT_URL=" + server.URL, "NAUTOBOT_TOKEN=" + server.Token, "LOG_FORMAT=text"}
+	command.Env = []string{"NAUTOBOT_URL=" + server.URL, "NAUTOBOT_TOKEN=" + server.Token, "LOG_FORMAT=text", "CLUSTER_NAME=lab"}
 	command.Stdout = &output
 	command.Stderr = &output
 	err := command.Run()
