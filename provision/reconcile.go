@@ -157,10 +157,10 @@ func (r *reconciler) apply(ctx context.Context, steps []step) error {
 
 // carryOut sends one write, and decides what its answer means.
 func (r *reconciler) carryOut(ctx context.Context, step step) error {
-	if step.Object != "" {
+	err := step.write.send(ctx, r)
+	if step.Object != "" && !errors.Is(err, ErrRejected) && !errors.Is(err, ErrDenied) { // those did nothing
 		r.wrote = true
 	}
-	err := step.write.send(ctx, r)
 	if err == nil {
 		r.report.add(step.Change)
 		return nil
