@@ -120,7 +120,7 @@ func TestPolicy(t *testing.T) {
 		t.Run("a mistake in it", func(t *testing.T) {
 			write("rules:\n  - namespace: NAMESPACE\n    usernames: [x]\n    superuser: maybe\n")
 			f.saveSecret(t)
-			f.provision(t).want(t, 2).wantText(t, file, "rules[0].superuser: want true or false").wantRequests(t, 0, 0, 0)
+			f.provision(t).want(t, 2).wantText(t, "--policy (NAUTOBOT_TOKEN_POLICY): rules[0].superuser: want true or false").wantRequests(t, 0, 0, 0)
 		})
 	})
 }
