@@ -4,13 +4,16 @@ import (
 	"bytes"
 	"encoding/pem"
 	"errors"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chartutil"
 )
 
@@ -29,8 +32,102 @@ func TestTheProgramAcceptsIt(t *testing.T) {
 	}
 }
 
+// A mistake that the program would find in each Job is found when rendering,
+// and nothing is refused that the program would take.
+func TestSameVerdict(t *testing.T) {
+	long := func(n int) string { return strings.Repeat("x", n) }
+	rule := func(key string, value any) []any {
+		return []any{with(map[string]any{"namespace": "openstack", "usernames": []any{"*"}}, key, value)}
+	}
+	one := func(values ...any) []any { return values }
+	type verdict struct {
+		path  string
+		value any
+	}
+	var good, bad []verdict
+	add := func(to *[]verdict, path string, values ...any) {
+		for _, value := range values {
+			*to = append(*to, verdict{path, value})
+		}
+	}
+	add(&good, "nautobot.url", "https://nautobot.example.com", "HTTPS://nautobot.example.com:443/", "https://[2001:db8::1]:8443/nautobot/", "https://nautobot.example.com/a%20b", "https://nautobot.example.com/a b",
+		"http://localhost:8080", "http://127.0.0.2", "http://[::1]:8080/", "https://nautobot_1.example.com", "https://nautobot.example.com/api/")
+	add(&bad, "nautobot.url", "", "nautobot.example.com", "ftp://nautobot.example.com", "https://", "https:///x", "https://:443", "https://nautobot.example.com:", "https://nautobot.example.com:x",
+		"https://user@nautobot.example.com", "https://user:password@nautobot.example.com", "https://nautobot.example.com/?x=y", "https://nautobot.example.com/#x",
+		"https://nauto bot.example.com", "https://nautobot.example.com/%zz", "https://[::1", "http://nautobot.example.com", "http://localhost.example.com")
+	add(&good, "nautobot.hostnames", one(), one("nautobot.internal"), one("nautobot.internal:8443", "[2001:db8::1]:443"), one("NAUTOBOT.internal"))
+	add(&bad, "nautobot.hostnames", one("a:b"), one("a", "b:"), one("https://a"), one("a/b"), one("user@a"), one("a b"), one("a?b"), one("a#b"))
+	add(&good, "cluster", "", "global", "iad3.prod", "1e3", long(63))
+	add(&bad, "cluster", "Global", "a..b", "-a", "a-", "a_b", "a b", "a/b", long(254))
+	add(&good, "managedGroup", "service accounts", long(150), "provisioners")
+	add(&bad, "managedGroup", " x", "x ", long(151), "x-provisioners")
+	add(&good, "rotationGrace", "0", "0s", "30m", "1h30m", "1.5h", "500us")
+	add(&bad, "rotationGrace", "1d", "-1s", "60", "1 h", "h")
+	add(&good, "timeout", "1ms", "0.5s", "1m0s", "2h")
+	add(&bad, "timeout", "0", "0s", "-1s", "1d", "2")
+	add(&bad, "logLevel", "trace", "5")
+	add(&bad, "superuserSecret.namespace", "a.b", "A")
+	add(&bad, "superuserSecret.name", "UPPER", "a_b", "a..b", "a/b")
+	add(&bad, "rules", one(), rule("namespace", ""), rule("namespace", "*"), rule("namespace", "A"), rule("namespace", "a.b"), rule("namespace", long(64)))
+	add(&good, "rules", rule("namespace", "2024"), rule("namespace", "on"))
+	for _, key := range []string{"secrets", "usernames"} {
+		add(&good, "rules", rule(key, one("*")), rule(key, one("a-?", "svc-*@example.com", "a.b+c_d")), rule(key, one("1e3")))
+		add(&bad, "rules", rule(key, one()), rule(key, one("")), rule(key, one("[")), rule(key, one("a[b")), rule(key, one("[a-z]*")), rule(key, one("a\\*")), rule(key, one("a b")), rule(key, one("a", "b,c")))
+	}
+	add(&good, "rules", rule("groups", one("read only", "a/b")), rule("groups", one(long(150))))
+	add(&bad, "rules", rule("groups", one("")), rule("groups", one("a", " b")), rule("groups", one(long(151))))
+	add(&good, "rules", rule("adoptFrom", one("openstack/nautobot-token", "iad3.prod/openstack/*")), rule("adoptFrom", one("old?/openstack/nautobot-token")))
+	add(&bad, "rules", rule("adoptFrom", one("openstack")), rule("adoptFrom", one("")), rule("adoptFrom", one("a/b", "/b")), rule("adoptFrom", one("a/b/c/d")), rule("adoptFrom", one("a/b c")))
+	add(&bad, "rules", rule("superuser", "yes"), rule("superUser", true))
+
+	loose := unchecked(t)
+	for _, of := range []struct {
+		cases []verdict
+		bad   bool
+	}{{good, false}, {bad, true}} {
+		for _, c := range of.cases {
+			values := with(valuesFiles(t)["minimal"], c.path, c.value)
+			_, refusal := render(t, values, chartutil.ReleaseOptions{})
+			if (refusal != nil) != of.bad {
+				t.Errorf("%s=%q: the chart: %v", c.path, c.value, refusal)
+			}
+			texts, err := renderChart(loose, values, chartutil.ReleaseOptions{})
+			if err != nil {
+				t.Errorf("%s=%q: %v", c.path, c.value, err)
+				continue
+			}
+			code, stderr := run(t, jobEnvironment(t, read(t, texts)), "", "provision", "nautobot-token", "--namespace", "openstack", "--kubeconfig", "/does/not/exist")
+			if refused := code == 2 && !strings.Contains(stderr, "--kubeconfig"); refused != of.bad || code != 2 {
+				t.Errorf("%s=%q: the program: exit %d: %s", c.path, c.value, code, stderr)
+			}
+			// About what is in the policy they say the same.
+			if _, words, ok := strings.Cut(strings.Split(stderr, "\n")[0], "(NAUTOBOT_TOKEN_POLICY): "); ok && refusal != nil && strings.Contains(words, `" is not a`) && !strings.Contains(refusal.Error(), words) {
+				t.Errorf("%s=%q: the program says\n%s\nand the chart\n%v", c.path, c.value, words, refusal)
+			}
+		}
+	}
+}
+
+// unchecked is the chart without its checks.
+func unchecked(t *testing.T) *chart.Chart {
+	t.Helper()
+	copied := *loadChart(t)
+	copied.Schema = nil
+	copied.Templates = slices.Clone(copied.Templates)
+	for i, template := range copied.Templates {
+		if strings.HasSuffix(template.Name, "_check.tpl") {
+			copied.Templates[i] = &chart.File{Name: template.Name, Data: []byte(`{{ define "nautobot-token.check" }}{{ end }}{{ define "nautobot-token.checkSize" }}{{ end }}`)}
+		}
+	}
+	return &copied
+}
+
 // The policy means what the values say.
 func TestTheProgramObeysThePolicy(t *testing.T) {
+	// It speaks no TLS, which is not waited for.
+	server := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(server.Close)
+	url := strings.Replace(server.URL, "http://", "https://", 1)
 	const refused, noNautobot = 3, 1
 	for _, c := range []struct {
 		values, namespace, secret, username string
@@ -55,8 +152,8 @@ func TestTheProgramObeysThePolicy(t *testing.T) {
 		r := mustRender(t, valuesFiles(t)[c.values], chartutil.ReleaseOptions{})
 		env := append(jobEnvironment(t, r), "NAUTOBOT_TOKEN=0123456789")
 		secret := "{apiVersion: v1, kind: Secret, metadata: {name: " + c.secret + ", namespace: '" + c.namespace + "', labels: {token/type: nautobot}}," +
-			" stringData: {username: " + c.username + ", token: " + strings.Repeat("7c", 20) + "}}"
-		code, stderr := run(t, env, secret, "provision", "-f", "-", "--dry-run", "--nautobot-url", "http://127.0.0.1:1", "--timeout", "100ms")
+			" stringData: {username: " + c.username + ", token: " + strings.Repeat("7c0e5d1a8f", 4) + "}}"
+		code, stderr := run(t, env, secret, "provision", "-f", "-", "--dry-run", "--nautobot-url", url)
 		if code != c.want {
 			t.Errorf("%+v: exit %d: %s", c, code, stderr)
 		}

@@ -145,7 +145,8 @@ func TestMistakes(t *testing.T) {
 		{"job.extraVolumes", []any{map[string]any{"name": "policy"}}, "job.extraVolumes: \"policy\": there is a volume of that name already"},
 		{"job.extraVolumeMounts", []any{map[string]any{"name": "more", "mountPath": "/more"}}, "there is no volume of that name in job.extraVolumes"},
 		{
-			"job.extraVolumeMounts", []any{map[string]any{"name": "policy", "mountPath": "/etc/nautobot-token/ca"}},
+			"job.extraVolumeMounts",
+			[]any{map[string]any{"name": "policy", "mountPath": "/etc/nautobot-token/ca"}},
 			"job.extraVolumeMounts: \"/etc/nautobot-token/ca\": something is mounted there already",
 		},
 		{"job.podDeadlineSeconds", 120, "job.podDeadlineSeconds: 120: want more than timeout (2m)"},

@@ -63,7 +63,7 @@ func fromEnvironment(flags *pflag.FlagSet) (environment, error) {
 		if flags.Lookup(flag) == nil || flags.Changed(flag) {
 			continue
 		}
-		if _, set := os.LookupEnv(field.Tag.Get("envconfig")); text == "" && !(set && flag == "policy") {
+		if _, set := os.LookupEnv(field.Tag.Get("envconfig")); text == "" && (!set || flag != "policy") {
 			continue
 		}
 		if err := flags.Set(flag, text); err != nil {

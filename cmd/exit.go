@@ -48,7 +48,7 @@ type outcome struct {
 
 // add tells what was done, and the error that ended the work on the object.
 func (o *outcome) add(log *slog.Logger, object string, report provision.Report, err error) {
-	o.printer.print(object, report, err)
+	o.printer.tell(object, report, err)
 	refusal, refused := errors.AsType[*provision.Refusal](err)
 	switch {
 	case refused && refusal.Owner != "": // not for the tenant's eyes

@@ -112,7 +112,7 @@ func TestFailureBeatsRefusal(t *testing.T) {
 				}
 				o.add(slog.New(slog.DiscardHandler), "secret/a/b", report, err)
 			}
-			if got := o.err(); got != tc.want {
+			if got := o.err(); !errors.Is(got, tc.want) {
 				t.Errorf("the error is %v, want %v", got, tc.want)
 			}
 		})

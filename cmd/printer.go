@@ -14,7 +14,7 @@ import (
 )
 
 // printer writes the result, one line per object, as the objects are done.
-// Several goroutines may use it: the lines of one print stay together.
+// Several goroutines may use it: the lines of one call stay together.
 type printer struct {
 	json, dryRun bool
 
@@ -38,9 +38,9 @@ type row struct {
 	DryRun bool             `json:"dryRun,omitempty"`
 }
 
-// print writes what was done, and the error that ended the work on the object.
+// tell writes what was done, and the error that ended the work on the object.
 // The columns are as wide as these lines need.
-func (p *printer) print(object string, report provision.Report, err error) {
+func (p *printer) tell(object string, report provision.Report, err error) {
 	var rows []row
 	for _, change := range report.Changes {
 		rows = append(rows, row{change.Object, change.Action, change.Fields, change.Notes, p.dryRun})

@@ -22,7 +22,7 @@ func TestOneObjectIsOneLine(t *testing.T) {
 		for _, asJSON := range []bool{false, true} {
 			var out strings.Builder
 			p := &printer{json: asJSON, out: &out}
-			p.print("secret/"+evil, report, err)
+			p.tell("secret/"+evil, report, err)
 			want := 2
 			if err == nil {
 				want = 1
@@ -48,7 +48,7 @@ func TestPrinterIsForSeveralGoroutines(t *testing.T) {
 	for i := range 50 {
 		all.Go(func() {
 			name := fmt.Sprintf("%02d", i)
-			p.print("secret/"+name, provision.Report{Changes: []provision.Change{
+			p.tell("secret/"+name, provision.Report{Changes: []provision.Change{
 				{Object: "user/" + name, Action: provision.Created},
 				{Object: "token/" + name, Action: provision.Created},
 			}}, nil)

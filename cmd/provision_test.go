@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/rackerlabs/understack/go/nautobot-token/kube/kubetest"
 	"github.com/rackerlabs/understack/go/nautobot-token/nautobot/nautobottest"
 )
 
@@ -271,6 +272,14 @@ func TestFailures(t *testing.T) {
 		"RBAC forbids": {
 			func(_ *testing.T, w *world) { w.kube.RefuseAll(http.StatusForbidden) },
 			"; the service account needs a Role that allows to get it", true,
+		},
+		"a load balancer answers for the API server": {
+			func(_ *testing.T, w *world) {
+				w.kube.Intercept(func(*http.Request, int) http.Handler {
+					return kubetest.Answer(http.StatusNotFound, "text/plain", "default backend - 404")
+				})
+			},
+			"read Secret openstack/nautobot-token: ", true,
 		},
 		"the API server has trouble": {
 			func(_ *testing.T, w *world) { w.kube.RefuseAll(http.StatusInternalServerError) }, "read Secret openstack/nautobot-token: ", true,

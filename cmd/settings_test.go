@@ -221,7 +221,8 @@ func TestSettingsAreTakenAsTheyAreMeant(t *testing.T) {
 	}
 	want := all{
 		"https://nautobot.example.org/nautobot", "a/b", "lab", "text",
-		[]string{"a.example.org", "b.example.org"}, 24 * time.Hour, 3 * time.Minute, slog.LevelWarn, true, 1,
+		[]string{"a.example.org", "b.example.org"},
+		24 * time.Hour, 3 * time.Minute, slog.LevelWarn, true, 1,
 	}
 	got := all{
 		s.nautobotURL.String(), s.superuserSecret, s.cluster, s.logFormat,

@@ -81,7 +81,7 @@ func TestMissingSecretIsLookedForAgain(t *testing.T) {
 	}
 	for missing := range looks + 1 {
 		w := newWorld(t)
-		w.kube.Intercept(func(r *http.Request, n int) http.Handler {
+		w.kube.Intercept(func(_ *http.Request, n int) http.Handler {
 			if n <= missing {
 				return kubetest.Refuse(http.StatusNotFound)
 			}

@@ -110,9 +110,11 @@ func identify(document []byte) (identity, error) {
 	return object, nil
 }
 
+const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
 // name is KIND or KIND NAME, as far as these can be shown.
 func (i identity) name() string {
-	if i.Kind == "" || strings.ContainsFunc(i.Kind, func(r rune) bool { return !('A' <= r && r <= 'Z' || 'a' <= r && r <= 'z') }) {
+	if i.Kind == "" || strings.Trim(i.Kind, letters) != "" {
 		return "an object of no known kind"
 	}
 	if validation.IsDNS1123Subdomain(i.Metadata.Name) != nil {

@@ -17,7 +17,7 @@ import (
 
 const (
 	secretName = "openstack/nautobot-token"
-	secretPath = "/api/v1/namespaces/openstack/secrets/nautobot-token" //nolint:gosec // G101: a path
+	secretPath = "/api/v1/namespaces/openstack/secrets/nautobot-token"
 )
 
 func encoded(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }

@@ -109,6 +109,32 @@ func TestGivingUp(t *testing.T) {
 	}
 }
 
+// A run that is stopped while it waits says why it waited, whichever of the
+// two it notices first.
+func TestStoppedWhileWaiting(t *testing.T) {
+	trouble := apierrors.NewInternalError(errors.New("etcd is away"))
+	for range 50 {
+		ctx, cancel := context.WithCancel(t.Context())
+		client := &Client{Log: slog.New(slog.NewTextHandler(writer(func([]byte) { cancel() }), nil))}
+		err := client.patiently(ctx, func() error {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return trouble
+		})
+		if err == nil || err.Error() != "gave up waiting: Internal error occurred: etcd is away" {
+			t.Errorf("error is %v, want why it waited", err)
+		}
+	}
+}
+
+type writer func([]byte)
+
+func (w writer) Write(text []byte) (int, error) {
+	w(text)
+	return len(text), nil
+}
+
 // A change of the Secret, a right or a certificate does not come by waiting.
 func TestCertificateIsNotWaitedFor(t *testing.T) {
 	server := newServer(t)

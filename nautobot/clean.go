@@ -17,17 +17,22 @@ const (
 	maxReason = 500  // bytes that show
 	maxText   = 4096 // bytes that are looked at: a long secret in any escapes after maxReason
 	redacted  = "[redacted]"
-	keyLength = 40 // of every token of Nautobot
-	partOfKey = 6  // characters: as many as Nautobot shows of a key
+	partOfKey = 6 // characters: as many as Nautobot shows of a key
 )
+
+// secret is one that must not show in any form; of a token not even a part.
+type secret struct {
+	provision.Sensitive
+	token bool
+}
 
 // clean makes a text of an answer fit for a line of a log. A text that holds a
 // secret in any form is dropped whole: what is left of "This password is too
 // short" without the password "short" tells it.
-func clean(text string, secrets []provision.Sensitive) string {
+func clean(text string, secrets []secret) string {
 	text = text[:min(len(text), maxText)] // what is cut off does not show either
 	for _, form := range decodings(text) {
-		if slices.ContainsFunc(secrets, func(s provision.Sensitive) bool { return shows(form, s.Reveal()) }) {
+		if slices.ContainsFunc(secrets, func(s secret) bool { return s.showsIn(form) }) {
 			return redacted
 		}
 	}
@@ -49,23 +54,23 @@ func limit(text string) string {
 	return text
 }
 
-// shows tells whether a text holds the secret as it is, in base64, or a part
-// of it as long as Nautobot shows of a token.
-func shows(text, secret string) bool {
-	if secret == "" {
+// showsIn tells whether a text holds the secret as it is or in base64, or a
+// part of a token as long as Nautobot shows.
+func (s secret) showsIn(text string) bool {
+	if s.Empty() {
 		return false
 	}
-	folded, lower := strings.ToLower(text), strings.ToLower(secret)
+	folded, lower := strings.ToLower(text), strings.ToLower(s.Reveal())
 	if strings.Contains(folded, lower) {
 		return true
 	}
-	for i := 0; len(secret) == keyLength && i+partOfKey <= keyLength; i++ {
+	for i := 0; s.token && i+partOfKey <= len(lower); i++ {
 		if strings.Contains(folded, lower[i:i+partOfKey]) {
 			return true
 		}
 	}
 	text = baseAlphabet.Replace(text)
-	return slices.ContainsFunc(inBase64(secret), func(form string) bool { return strings.Contains(text, form) })
+	return slices.ContainsFunc(inBase64(s.Reveal()), func(form string) bool { return strings.Contains(text, form) })
 }
 
 // baseAlphabet makes one of the two alphabets of base64, without line breaks.

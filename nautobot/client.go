@@ -260,6 +260,12 @@ func (c *Client) unreadable(call call, resp *http.Response, err error) *Error {
 	return failed
 }
 
-func (c *Client) secrets(call call) []provision.Sensitive {
-	return append([]provision.Sensitive{c.token}, call.secrets...)
+// secrets are what a request knows. Nautobot takes tokens of 40 characters
+// only; the superuser's can be shorter, since its setup does not ask.
+func (c *Client) secrets(call call) []secret {
+	all := []secret{{c.token, true}}
+	for _, text := range call.secrets {
+		all = append(all, secret{text, len(text.Reveal()) == keyLength})
+	}
+	return all
 }

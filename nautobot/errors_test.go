@@ -104,27 +104,33 @@ func TestAnswersByKind(t *testing.T) {
 		},
 		"an API gateway's words": {
 			403, json, `{"message":"` + key + `"}`, "the answer was 403: JSON of another shape than Nautobot's" + foreignHint, "", "",
-			nil, []error{provision.ErrUncertain},
+			nil,
+			[]error{provision.ErrUncertain},
 		},
 		"an API gateway's words, one of them detail": {
 			403, "application/problem+json", `{"detail":"Invalid token","status":403}`,
-			"the answer was 403: JSON of another shape than Nautobot's" + foreignHint, "", "", nil, []error{provision.ErrUncertain},
+			"the answer was 403: JSON of another shape than Nautobot's" + foreignHint, "", "", nil,
+			[]error{provision.ErrUncertain},
 		},
 		"a list of errors that is no list of texts": {
 			400, json, `{"errors":[{"code":1020}]}`, "the answer was 400: JSON of another shape than Nautobot's" + foreignHint, "", "",
-			nil, []error{provision.ErrUncertain},
+			nil,
+			[]error{provision.ErrUncertain},
 		},
 		"a field beside what is no field": {
 			400, json, `{"key":["taken"],"success":false}`, "the answer was 400: JSON of another shape than Nautobot's" + foreignHint, "", "",
-			nil, []error{provision.ErrUncertain},
+			nil,
+			[]error{provision.ErrUncertain},
 		},
 		"fields with a status for something else": {
 			403, json, `{"key":["taken"]}`, "the answer was 403: JSON of another shape than Nautobot's" + foreignHint, "", "",
-			nil, []error{provision.ErrUncertain},
+			nil,
+			[]error{provision.ErrUncertain},
 		},
 		"a place in a list is at fault": {
 			400, json, `{"actions":{"0":["not a word"],"2":["nor this"]}}`, "Nautobot answered 400: actions: not a word; actions: nor this", "", "",
-			[]error{provision.ErrRejected}, []error{provision.ErrRejected},
+			[]error{provision.ErrRejected},
+			[]error{provision.ErrRejected},
 		},
 		"nothing but a status": {
 			403, "", "", "the answer was 403: an empty body" + foreignHint, "", "", nil, []error{provision.ErrUncertain},
@@ -199,22 +205,22 @@ func TestAnswersByKind(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, nautobottest.Options{})
 			f.pause = forever
-			var cancel context.CancelFunc
-			f.Intercept(func(nautobottest.Request, int) nautobottest.Fault {
-				cancel() // ends the waiting, not the request
-				return nautobottest.Answer(tc.status, tc.contentType, tc.body)
-			})
+			once := func() context.Context {
+				ctx, cancel := context.WithCancel(t.Context())
+				f.Intercept(func(nautobottest.Request, int) nautobottest.Fault {
+					cancel() // ends the waiting, not the request
+					return nautobottest.Answer(tc.status, tc.contentType, tc.body)
+				})
+				return ctx
+			}
 			waited := map[bool]string{true: "gave up waiting: "}
 			throttled := tc.status == 429
 			repeated := throttled || tc.status >= 500 || strings.HasPrefix(tc.text, "the answer was")
 
-			var ctx context.Context
-			ctx, cancel = context.WithCancel(t.Context())
-			_, err := f.CreateToken(ctx, byToken, provision.TokenFields{Key: provision.Hide(key)})
+			_, err := f.CreateToken(once(), byToken, provision.TokenFields{Key: provision.Hide(key)})
 			checkError(t, err, waited[throttled]+"create token: "+tc.text+tc.ofWrite, tc.write...)
 
-			ctx, cancel = context.WithCancel(t.Context())
-			_, _, err = f.FindUser(ctx, account)
+			_, _, err = f.FindUser(once(), account)
 			checkError(t, err, waited[repeated]+"find user: "+tc.text+tc.ofRead, tc.read...)
 		})
 	}

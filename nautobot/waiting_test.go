@@ -193,6 +193,30 @@ func TestGivingUp(t *testing.T) {
 	}
 }
 
+// A run that is stopped while it waits says why it waited, whichever of the
+// two it notices first.
+func TestStoppedWhileWaiting(t *testing.T) {
+	for range 50 {
+		ctx, cancel := context.WithCancel(t.Context())
+		client := newClient(t, "http://127.0.0.1:1", "canary-superuser")
+		client.log = textLog(writer(func(text []byte) {
+			if strings.Contains(string(text), "waiting") {
+				cancel()
+			}
+		}))
+		client.pause = 0
+		_, err := do[nothing](ctx, client, asSuperuser("x", ""), func(context.Context) (*http.Response, error) { return nil, refused })
+		checkError(t, err, "gave up waiting: x: no answer from Nautobot: dial tcp: connection refused")
+	}
+}
+
+type writer func([]byte)
+
+func (w writer) Write(text []byte) (int, error) {
+	w(text)
+	return len(text), nil
+}
+
 // A server that is asked too often did nothing: writes are sent again, too.
 func TestRetryAfterIsWaitedFor(t *testing.T) {
 	tests := map[string]struct {
@@ -224,7 +248,7 @@ func TestRetryAfterIsWaitedFor(t *testing.T) {
 						if sent++; sent == 2 {
 							return &http.Response{StatusCode: http.StatusNoContent, Body: http.NoBody}, nil
 						}
-						return &http.Response{StatusCode: 429, Header: http.Header{"Retry-After": {tc.header}}, Body: http.NoBody}, &nb.GenericOpenAPIError{}
+						return &http.Response{StatusCode: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {tc.header}}, Body: http.NoBody}, &nb.GenericOpenAPIError{}
 					})
 					if took := time.Since(start); err != nil || took < tc.want || took > tc.want*6/5 {
 						t.Errorf("write: %v: waited %v, error %v, want %v to %v", write, took, err, tc.want, tc.want*6/5)

@@ -226,3 +226,83 @@ func TestSuperuserTokenIsNeverEnded(t *testing.T) {
 	}
 	t.Error("the token that the run uses was ended")
 }
+
+// foreign are answers that are not Nautobot's own, or that say nothing about
+// what was asked for.
+var foreign = map[string]nautobottest.Fault{
+	"403 in HTML":              nautobottest.Answer(http.StatusForbidden, "text/html", "<html>blocked by the firewall</html>"),
+	"403 without a body":       nautobottest.Answer(http.StatusForbidden, "", ""),
+	"403 in JSON of a gateway": nautobottest.Answer(http.StatusForbidden, "application/json", `{"message":"forbidden","code":16}`),
+	"401 in JSON of a gateway": nautobottest.Answer(http.StatusUnauthorized, "application/json", `{"error":"unauthorized"}`),
+	"404 of a load balancer":   nautobottest.Answer(http.StatusNotFound, "text/plain", "default backend - 404"),
+	"407 of a proxy":           nautobottest.Answer(http.StatusProxyAuthRequired, "text/html", "<html>log in</html>"),
+	"200 in HTML":              nautobottest.Answer(http.StatusOK, "text/html", "<html>please log in</html>"),
+	"204 without a body":       nautobottest.Answer(http.StatusNoContent, "", ""),
+	"400 of a web server":      nautobottest.Answer(http.StatusBadRequest, "text/html", "<html>Bad Request</html>"),
+}
+
+// Whatever stands before Nautobot answers to any one request of any run: that
+// is never a refusal, and the next run brings Nautobot to where it should be.
+func TestForeignAnswersAreNeverARefusal(t *testing.T) {
+	t.Parallel()
+	for scenario, prepare := range scenarios {
+		for answer, fault := range foreign {
+			t.Run(scenario+"/"+answer, func(t *testing.T) {
+				t.Parallel()
+				for n := 1; ; n++ {
+					w := newWorld(t)
+					w.direct = true
+					prepare(t, w)
+					w.nautobot.ResetRequests()
+					met, kind := false, ""
+					w.nautobot.Intercept(func(r nautobottest.Request, number int) nautobottest.Fault {
+						if number == n {
+							met, kind = true, r.Method+" "+r.Path
+						}
+						if kind != r.Method+" "+r.Path { // from then on it answers to all of this kind
+							return nautobottest.None()
+						}
+						return fault
+					})
+					_, err := w.run(t.Context())
+					w.nautobot.Intercept(nil)
+					if !met {
+						return
+					}
+					if isRefused(err) {
+						t.Errorf("request %d, %s: refused: %v", n, kind, err)
+					}
+					w.mustRun(t)
+					w.mustBeDone(t)
+				}
+			})
+		}
+	}
+}
+
+// A throttled request did nothing: it is sent again, a write like a read.
+func TestThrottledRequestsAreSentAgain(t *testing.T) {
+	t.Parallel()
+	for scenario, prepare := range scenarios {
+		t.Run(scenario, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.direct = true
+			prepare(t, w)
+			throttled := 0
+			w.nautobot.Intercept(func(_ nautobottest.Request, number int) nautobottest.Fault {
+				if number%2 == 0 {
+					return nautobottest.None()
+				}
+				throttled++
+				return nautobottest.Answer(http.StatusTooManyRequests, "application/json", `{"detail":"Request was throttled."}`)
+			})
+			_, err := w.run(t.Context())
+			w.nautobot.Intercept(nil)
+			if err != nil || throttled < 2 {
+				t.Errorf("error %v after %d throttled requests", err, throttled)
+			}
+			w.mustBeDone(t)
+		})
+	}
+}

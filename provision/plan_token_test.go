@@ -214,8 +214,12 @@ func TestPlanSupersede(t *testing.T) {
 		"more than fit into a request": {nil, more(many...), []step{
 			noted(expired("", ids[:100]...)), noted(expired("", ids[100:200]...)), expired("250 superseded tokens expire in 1h", ids[200:]...),
 		}},
-		"recent, the cluster has a name":      {inLab, byLab, []step{expired(one, "a")}},
-		"recent, the cluster has no name":     {unnamed, byUnnamed, []step{expired(one, "a"), line(tokenObject, wonder)}},
+		"recent, the cluster has a name":  {inLab, byLab, []step{expired(one, "a")}},
+		"recent, the cluster has no name": {unnamed, byUnnamed, []step{expired(one, "a"), line(tokenObject, wonder)}},
+		"by hand and recent, the cluster has no name": {
+			func(d *Desired) { unnamed(d); exclusive(d) }, func(o *Observed) { byUnnamed(o); o.Tokens[1].Description = "of Ann" },
+			[]step{expired(one, "a")},
+		},
 		"not recent, the cluster has no name": {unnamed, byOlder, []step{expired(one, "a")}},
 	}
 	for name, test := range tests {

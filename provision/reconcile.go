@@ -266,22 +266,39 @@ func (r *reconciler) abandon(ctx context.Context, want Desired, cause error) err
 	return cause
 }
 
-// leave takes back what must not stay.
+// leave takes back what must not stay: a temporary password, the activation of
+// an account that is refused, and all of it in an account that is another's now.
 func (r *reconciler) leave(ctx context.Context, want Desired, refused bool) {
-	warn := func(err error, what string) {
-		if err != nil {
-			r.log.Warn(what+" until the next run", "error", err.Error())
-		}
-	}
+	var err error
 	switch {
 	case r.lost:
-		warn(r.leaveToOthers(ctx, want), "what this run wrote stays in another Secret's account")
-	case r.opened:
-		warn(r.nautobot.ClearPassword(ctx, r.userID, want.Username, firstName), "the account keeps a temporary password")
+		err = r.leaveToOthers(ctx, want)
+	case r.opened || refused && r.revived:
+		err = r.leaveAsItWas(ctx, want, refused)
 	}
-	if refused && r.revived && !r.lost {
-		warn(r.nautobot.UpdateUser(ctx, r.userID, UserFields{Active: new(false), FirstName: new(firstNameRevoked)}), "the account stays active")
+	if err != nil {
+		r.log.Warn("what this run has begun stays until the next one", "error", err.Error())
 	}
+}
+
+// leaveAsItWas looks first: the write that was to open or to activate the
+// account may not have been carried out.
+func (r *reconciler) leaveAsItWas(ctx context.Context, want Desired, refused bool) error {
+	owned, err := r.nautobot.OwnedUsers(ctx, want.Owner.lastName())
+	for _, user := range owned {
+		if user.Username != want.Username {
+			continue
+		}
+		if user.FirstName == firstNameOpening {
+			if err := r.nautobot.ClearPassword(ctx, user.ID, user.Username, firstName); err != nil {
+				return err
+			}
+		}
+		if refused && r.revived && user.Active {
+			return r.nautobot.UpdateUser(ctx, user.ID, UserFields{Active: new(false), FirstName: new(firstNameRevoked)})
+		}
+	}
+	return err
 }
 
 // leaveToOthers removes token and password from an account that somebody else

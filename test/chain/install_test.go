@@ -97,7 +97,7 @@ func prepareHome(ctx context.Context) error {
 	if err := os.Mkdir(volume, 0o700); err != nil {
 		return err
 	}
-	if err := os.Chmod(volume, 0o777); err != nil { //nolint:gosec // G302: Kubernetes gives such a volume no owner
+	if err := os.Chmod(volume, 0o777); err != nil { // Kubernetes gives such a volume no owner
 		return err
 	}
 	return apply(ctx,
