@@ -161,7 +161,7 @@ func (r *reconciler) apply(ctx context.Context, steps []step) error {
 // carryOut sends one write, and decides what its answer means.
 func (r *reconciler) carryOut(ctx context.Context, step step) error {
 	err := step.write.send(ctx, r)
-	if done := err == nil || errors.Is(err, ErrUncertain); done && step.Object != "" {
+	if step.Object != "" && !errors.Is(err, ErrRejected) && !errors.Is(err, ErrDenied) { // those did nothing
 		r.wrote = true
 	}
 	if err == nil {

@@ -131,6 +131,7 @@ func newProvisioner(s *suite, confined bool) aProvisioner {
 	p.key = keyOf(s.newToken(p.account, nil))
 	return p
 }
+
 func provisioner(s *suite, confined bool) {
 	p := newProvisioner(s, confined)
 	powerful, _ := s.newGroup()

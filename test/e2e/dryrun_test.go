@@ -5,7 +5,7 @@ package e2e
 import (
 	"encoding/json"
 	"net/http"
-	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -65,9 +65,7 @@ func TestDryRun(t *testing.T) {
 						t.Errorf("a line of a dry run does not say so: %s", line)
 					}
 				}
-				// A provisioner that writes nothing does not find out whether there is an account that it cannot see.
-				unseen := regexp.MustCompile("   not known: .*")
-				if got := unseen.ReplaceAllString(strings.ReplaceAll(text.stdout, " (dry run)", ""), ""); got != apply.stdout {
+				if got := strings.ReplaceAll(text.stdout, " (dry run)", ""); !sameLines(got, apply.stdout) {
 					t.Errorf("the dry run said\n%sand the apply\n%s%s", got, apply.stdout, apply)
 				}
 				if got, want := linesOfJSON(t, inJSON.stdout), text.lines(); strings.Join(got, "\n") != strings.Join(want, "\n") {
@@ -75,6 +73,15 @@ func TestDryRun(t *testing.T) {
 				}
 			})
 		}
+	})
+}
+
+// sameLines compares a dry run with the apply. Who writes nothing does not find
+// out everything, and says so: of such a line only the object counts.
+func sameLines(dry, apply string) bool {
+	return slices.EqualFunc(strings.Split(dry, "\n"), strings.Split(apply, "\n"), func(d, a string) bool {
+		object, _, _ := strings.Cut(d, " ")
+		return d == a || strings.Contains(d, " not known") && strings.HasPrefix(a, object+" ")
 	})
 }
 

@@ -50,6 +50,7 @@ func newFixture(t *testing.T, nautobot target) *fixture {
 		"KUBECONFIG":                cluster.Kubeconfig,
 		"NAUTOBOT_URL":              f.proxy.URL,
 		"NAUTOBOT_SUPERUSER_SECRET": f.namespace + "/nautobot-superuser",
+		"CLUSTER_NAME":              "e2e",
 		"LOG_LEVEL":                 "debug", // the more is said, the more can leak
 		"TIMEOUT":                   "1m",
 	}

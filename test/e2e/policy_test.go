@@ -58,7 +58,7 @@ func TestPolicy(t *testing.T) {
 		})
 		t.Run("first match wins", func(t *testing.T) {
 			g := secret("first-b") // the second rule would allow it
-			g.provision(t).wantRefused(t, file+", line 2", "svc-*-one", g.username).wantRequests(t, 0, 0, 0)
+			g.provision(t).wantRefused(t, file+", rules[0]", "svc-*-one", g.username).wantRequests(t, 0, 0, 0)
 		})
 		t.Run("no match", func(t *testing.T) {
 			g := secret("unknown")
@@ -74,7 +74,7 @@ func TestPolicy(t *testing.T) {
 		t.Run("superuser", func(t *testing.T) {
 			g := secret("super")
 			if nautobot.identity == provisioner {
-				g.provision(t).want(t, 1).wantText(t, "users.add_user").wantNothingStored(t)
+				g.provision(t).wantRefused(t, "the rule grants superuser, which takes a superuser's token")
 				return
 			}
 			g.provision(t).want(t, 0)
@@ -118,9 +118,9 @@ func TestPolicy(t *testing.T) {
 			g.wantUnchanged(t)
 		})
 		t.Run("a mistake in it", func(t *testing.T) {
-			write("rules:\n  - namespace: NAMESPACE\n    usernames: [x]\n    superuser: yes\n")
+			write("rules:\n  - namespace: NAMESPACE\n    usernames: [x]\n    superuser: maybe\n")
 			f.saveSecret(t)
-			f.provision(t).want(t, 2).wantText(t, file+":4: superuser: want true or false").wantRequests(t, 0, 0, 0)
+			f.provision(t).want(t, 2).wantText(t, "--policy (NAUTOBOT_TOKEN_POLICY): rules[0].superuser: want true or false").wantRequests(t, 0, 0, 0)
 		})
 	})
 }

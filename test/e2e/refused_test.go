@@ -75,12 +75,12 @@ func refuseMalformed(t *testing.T, f *fixture) {
 		{"token of 41 characters", map[string]string{"token": strings.Repeat("x", 41)}, `key "token" has 41 characters`},
 		{"token with a blank", map[string]string{"token": strings.Repeat("x", 20) + " " + strings.Repeat("x", 19)}, `key "token"`},
 		{"token of the documentation", map[string]string{"token": "0123456789abcdef0123456789abcdef01234567"}, "documentation"},
-		{"template without token", map[string]string{"token": "<no value>"}, `key "token" holds <no value>`},
-		{"template without password", map[string]string{"password": "<no value>"}, `key "password" holds <no value>`},
-		{"password ends in a blank", map[string]string{"password": f.password + " "}, `key "password" begins or ends with white space`},
-		{"password ends in two newlines", map[string]string{"password": f.password + "\n\n"}, `key "password" begins or ends with white space`},
-		{"password begins with a blank", map[string]string{"password": " " + f.password}, `key "password" begins or ends with white space`},
-		{"password with a control character", map[string]string{"password": f.password + "\x00x"}, `key "password" holds control characters`},
+		{"template without token", map[string]string{"token": "<no value>"}, `key "token": the template that rendered it found no value`},
+		{"template without password", map[string]string{"password": "<no value>"}, `key "password": the template that rendered it found no value`},
+		{"password ends in a blank", map[string]string{"password": f.password + " "}, `key "password" starts or ends with white space`},
+		{"password ends in two newlines", map[string]string{"password": f.password + "\n\n"}, `key "password" starts or ends with white space`},
+		{"password begins with a blank", map[string]string{"password": " " + f.password}, `key "password" starts or ends with white space`},
+		{"password with a control character", map[string]string{"password": f.password + "\x00x"}, `key "password" contains control characters`},
 		{"password too long", map[string]string{"password": strings.Repeat(f.password, 10)}, "want at most 128"},
 		{"password in no encoding", map[string]string{"password": f.password + "\xff"}, `key "password" is not valid UTF-8`},
 		{"token in no encoding", map[string]string{"token": f.token[:39] + "\xff"}, `key "token" is not valid UTF-8`},
@@ -89,7 +89,7 @@ func refuseMalformed(t *testing.T, f *fixture) {
 		{"foreign host", map[string]string{"hostname": "nautobot.example.net"}, `key "hostname": names another host`},
 		{"foreign port", map[string]string{"hostname": "127.0.0.1:1"}, `key "hostname": names another host`},
 		{"foreign URL", map[string]string{"url": "https://nautobot.example.net/api/"}, `key "url": names another host`},
-		{"no e-mail address", map[string]string{"email": "nobody"}, `key "email" is not an e-mail address`},
+		{"no e-mail address", map[string]string{"email": "nobody"}, `key "email" is not an email address`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g := f.another()
@@ -170,7 +170,7 @@ func refuseForeign(t *testing.T, f, byHand, inactive *fixture, powerful []*fixtu
 	t.Run("an account made by hand", func(t *testing.T) {
 		r := byHand.provision(t).wantRefused(t, unseen("adopt"))
 		if f.nautobot.identity == superuser {
-			r.wantRequests(t, 2, 0, 0)
+			r.wantRequests(t, 3, 0, 0)
 			byHand.provision(t, "--dry-run").wantRefused(t, "adopt")
 		} else {
 			byHand.provision(t, "--adopt").wantRefused(t, unseen(""))
