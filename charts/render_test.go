@@ -52,11 +52,12 @@ type object interface {
 
 // kinds are those that the chart may render.
 var kinds = map[string]func() object{
-	"v1/ConfigMap":                      func() object { return new(corev1.ConfigMap) },
-	"v1/Pod":                            func() object { return new(corev1.Pod) },
-	"v1/ServiceAccount":                 func() object { return new(corev1.ServiceAccount) },
-	"v1/ResourceQuota":                  func() object { return new(corev1.ResourceQuota) },
-	"rbac.authorization.k8s.io/v1/Role": func() object { return new(rbacv1.Role) },
+	"v1/ConfigMap":      func() object { return new(corev1.ConfigMap) },
+	"v1/Pod":            func() object { return new(corev1.Pod) },
+	"v1/ServiceAccount": func() object { return new(corev1.ServiceAccount) },
+	"v1/ResourceQuota":  func() object { return new(corev1.ResourceQuota) },
+
+	"rbac.authorization.k8s.io/v1/Role":        func() object { return new(rbacv1.Role) },
 	"rbac.authorization.k8s.io/v1/RoleBinding": func() object { return new(rbacv1.RoleBinding) },
 	"networking.k8s.io/v1/NetworkPolicy":       func() object { return new(networkingv1.NetworkPolicy) },
 	"policy/v1/PodDisruptionBudget":            func() object { return new(policyv1.PodDisruptionBudget) },

@@ -67,15 +67,15 @@
 {{- end -}}
 {{- range .groups -}}
 {{- if not (regexMatch $group .) -}}
-{{- fail (printf "rules[%d].groups: %q is not a valid group name: want 1 to 150 characters, without white space around them" $i .) -}}
+{{- fail (printf "rules[%d].groups: want the name of a group: 1 to 150 characters, without white space around it" $i) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
 {{- if not (regexMatch $group .Values.managedGroup) -}}
-{{- fail (printf "managedGroup: %q is not a valid group name: want 1 to 150 characters, without white space around them" .Values.managedGroup) -}}
+{{- fail "managedGroup: want the name of a group: 1 to 150 characters, without white space around it" -}}
 {{- end -}}
 {{- if hasSuffix "-provisioners" .Values.managedGroup -}}
-{{- fail (printf "managedGroup: %q ends in -provisioners, as the groups of the provisioners do: choose another name" .Values.managedGroup) -}}
+{{- fail "managedGroup: the groups of provisioners end in -provisioners: choose another name" -}}
 {{- end -}}
 {{- end -}}
 
