@@ -43,7 +43,7 @@ demo: build ## run the main job on a fake Nautobot, and show what it prints
 
 .PHONY: test
 test: ## run the tests that need no server
-	go test ./...
+	go test -timeout 30m ./...
 
 .PHONY: race
 race: ## the shorter ones with the race detector (needs a C compiler)

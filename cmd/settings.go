@@ -179,7 +179,7 @@ func (s *settings) logger(stderr io.Writer) *slog.Logger {
 	format := s.logFormat
 	if format == "" {
 		format = "json"
-		if file, ok := stderr.(*os.File); ok && term.IsTerminal(int(file.Fd())) { //nolint:gosec // G115: a descriptor is small
+		if file, ok := stderr.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
 			format = "text"
 		}
 	}

@@ -59,7 +59,7 @@ func (r *reconciler) observe(ctx context.Context, want Desired) (Observed, error
 	if err := r.observeUsers(ctx, want, &o); err != nil {
 		return o, err
 	}
-	if o.User != nil && want.checkOwnership(o) != nil {
+	if o.User != nil && !want.mayChange(o) {
 		// A Secret's password is not tried on an account that is not its own.
 		r.observeForeign(ctx, want, &o)
 		return o, nil

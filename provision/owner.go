@@ -109,6 +109,9 @@ func (d Desired) supersedes(token Token) bool {
 	return d.Owner.made(token) || ownedBy(d.Rule.AdoptFrom, token.Description, descriptionPrefix, maxDescription)
 }
 
+// mayChange tells whether checkOwnership has nothing against it.
+func (d Desired) mayChange(o Observed) bool { return d.checkOwnership(o) == nil }
+
 // checkOwnership refuses accounts that are not the Secret's to change.
 func (d Desired) checkOwnership(o Observed) error {
 	user := *o.User

@@ -123,8 +123,12 @@ func TestOwnerShortenedBefore(t *testing.T) {
 // TestCheckOwnership is the whole table of accounts and rules.
 func TestCheckOwnership(t *testing.T) {
 	rules := []Desired{
-		{Rule: Rule{}}, {Rule: Rule{Superuser: true}}, {Rule: Rule{Adopt: true}}, {Rule: Rule{Adopt: true, Superuser: true}},
-		{Rule: Rule{AdoptFrom: []string{"none/*", "openstack/old-*"}}}, {Setup: true},
+		{Rule: Rule{}},
+		{Rule: Rule{Superuser: true}},
+		{Rule: Rule{Adopt: true}},
+		{Rule: Rule{Adopt: true, Superuser: true}},
+		{Rule: Rule{AdoptFrom: []string{"none/*", "openstack/old-*"}}},
+		{Setup: true},
 	}
 	tests := map[string]struct {
 		user User

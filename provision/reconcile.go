@@ -316,9 +316,12 @@ func (r *reconciler) leaveToOthers(ctx context.Context, want Desired) error {
 		return nil
 	}
 	tokens, err := r.nautobot.Tokens(ctx, want.byToken())
+	if errors.Is(err, ErrInvalidToken) {
+		return nil // it is not there any more
+	}
 	token := find(tokens, want.Token)
 	if err != nil || token == nil || token.Username != want.Username {
-		return nil // it is not there any more
+		return err
 	}
 	return r.nautobot.DeleteTokens(ctx, want.byToken(), []string{token.ID})
 }

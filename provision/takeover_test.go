@@ -1,7 +1,6 @@
 package provision_test
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -148,7 +147,7 @@ func TestTwoTakeoversAtOnce(t *testing.T) {
 	})
 	third := fixed(secretOf("third", "x", map[string]string{"username": username, "password": "third", "token": key("third")}))
 	go func() {
-		_, err := w.runAs(context.Background(), "third", third)
+		_, err := w.runAs(t.Context(), "third", third)
 		done <- err
 	}()
 	<-held

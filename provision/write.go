@@ -206,11 +206,11 @@ var (
 
 // fits tells whether an error of a write is the one of a row.
 func fits(w write, err, when error) bool {
-	switch when {
-	case errBlankPassword:
-		update, ok := w.(updateUser)
-		return ok && update.Fields.Password.Empty() && errors.Is(err, RejectedField("password"))
-	case errGrantsSuperuser:
+	update, updates := w.(updateUser)
+	switch {
+	case errors.Is(when, errBlankPassword):
+		return updates && update.Fields.Password.Empty() && errors.Is(err, RejectedField("password"))
+	case errors.Is(when, errGrantsSuperuser):
 		return grantsSuperuser(w) && errors.Is(err, ErrDenied)
 	}
 	return errors.Is(err, when)

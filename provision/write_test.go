@@ -24,13 +24,16 @@ type answers struct {
 	expires *time.Time
 }
 
-func (a answers) FindUser(context.Context, string) (*User, []string, error)   { return nil, nil, a.err }
-func (a answers) OwnedUsers(context.Context, string) ([]User, error)          { return a.users, a.err }
+func (a answers) FindUser(context.Context, string) (*User, []string, error) { return nil, nil, a.err }
+
+func (a answers) OwnedUsers(context.Context, string) ([]User, error) { return a.users, a.err }
+
 func (a answers) CreateUser(context.Context, UserFields) (User, error)        { return a.user, a.err }
 func (a answers) UpdateUser(context.Context, string, UserFields) error        { return a.err }
 func (a answers) ClearPassword(context.Context, string, string, string) error { return a.err }
 func (a answers) Authenticate(context.Context, Login) error                   { return a.err }
 func (a answers) Tokens(context.Context, Login) ([]Token, error)              { return a.tokens, a.err }
+
 func (a answers) CreateToken(context.Context, Login, TokenFields) (Token, error) {
 	return a.token, a.err
 }
@@ -63,7 +66,7 @@ func newReconciler(nautobot Nautobot) *reconciler {
 type fieldError string
 
 func (e fieldError) Error() string        { return "not good: " + string(e) }
-func (e fieldError) Is(target error) bool { return target == ErrRejected || target == RejectedField(e) } //nolint:errorlint // as errors.Is asks
+func (e fieldError) Is(target error) bool { return target == ErrRejected || target == RejectedField(e) }
 
 // TestMeanings is the whole table of writes and answers: what each means and,
 // after a slash, what it means once the retries are used up.
