@@ -325,7 +325,6 @@ func (d *duel) check(t *testing.T, turns []int) {
 // checkTwo: the account is one Secret's, whose run succeeded.
 func (d *duel) checkTwo(t *testing.T) {
 	t.Helper()
-	d.world.checkOwners(t)
 	user, _ := d.world.nautobot.User(username)
 	i := 0
 	if user.LastName == "lab/nova/nautobot-token" {
@@ -343,8 +342,8 @@ func (d *duel) checkTwo(t *testing.T) {
 			d.world.mustRunFor(t, other(username))
 		}
 		user, _ = d.world.nautobot.User(username)
-		d.world.checkOwners(t)
 	}
+	d.world.checkOwners(t)
 	if user.Inactive || user.FirstName != "Service account" {
 		t.Errorf("the account is %q, inactive: %v", user.FirstName, user.Inactive)
 	}

@@ -307,7 +307,7 @@ func (r *reconciler) leaveAsItWas(ctx context.Context, want Desired, refused boo
 // leaveToOthers removes what this run gave to an account that somebody else took
 // over meanwhile: its password and its token.
 func (r *reconciler) leaveToOthers(ctx context.Context, want Desired) error {
-	if r.passwordWrites > 0 && r.nautobot.Authenticate(ctx, want.login()) == nil {
+	if (r.opened || r.passwordWrites > 0) && r.nautobot.Authenticate(ctx, want.login()) == nil {
 		if err := r.nautobot.ClearPassword(ctx, r.userID, want.Username, firstName); err != nil {
 			return err
 		}
