@@ -96,11 +96,18 @@ func prometheusRule(t *testing.T, r rendered) *monitoringv1.PrometheusRule {
 
 // Whoever is woken finds out why, and what to do.
 func TestEveryAlertSaysWhatToDo(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, group := range prometheusRule(t, mustRender(t, valuesFiles(t)["full"], chartutil.ReleaseOptions{})).Spec.Groups {
 		for _, rule := range group.Rules {
 			page, anchor, ok := strings.Cut(rule.Annotations["runbook_url"], "#")
 			if page != "https://runbooks.example.com/nautobot-token" || !ok || anchor == "" || rule.Annotations["summary"] == "" {
 				t.Errorf("%s: %v", rule.Alert, rule.Annotations)
+			}
+			if !strings.Contains(string(readme), `<a id="`+anchor+`"></a>`) {
+				t.Errorf("%s: README.md has no row %s", rule.Alert, anchor)
 			}
 		}
 	}
