@@ -38,7 +38,7 @@ const (
 )
 
 // hidden tells of a key that is not there, is shortened, or is put out of
-// sight but for its end.
+// sight except for its end.
 func hidden(key string) bool { return len(strings.Trim(key, ".*•…")) <= shortenedKey }
 
 func toToken(t token) provision.Token {

@@ -1,4 +1,4 @@
-// Package provision makes Nautobot have exactly the account that a Kubernetes
+// Package provision ensures that Nautobot has exactly the account that a Kubernetes
 // Secret describes: the user, its password, its API token, and no older token.
 //
 // It holds the rules and nothing else. It knows neither HTTP nor Kubernetes:
