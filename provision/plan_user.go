@@ -55,33 +55,48 @@ func (p *planner) createUser() {
 
 // updateUser writes what differs and nothing else.
 func (p *planner) updateUser() {
-	want, have, is := p.want, p.have, *p.have.User
-	adopts := !want.manages(is)
+	want, is := p.want, *p.have.User
 	update := userUpdate{updateUser: updateUser{ID: is.ID, Adopts: !want.Owner.owns(is)}}
-	opening := want.apiOnly() && is.FirstName == firstNameOpening
-	prove := false
-	switch {
-	case want.apiOnly():
-		// Whatever password the account had before it was taken over or
-		// deactivated must not open it: a temporary one replaces it.
-		update.Opens = adopts || !is.Active || have.blankPassword || !have.PasswordWorks && p.needsPassword()
-		p.clear = update.Opens || opening
-	case !have.PasswordWorks && (is.Active || adopts):
-		// Whose token it is shows once the account has its rights back. Until
-		// then its password stays as it is: the token may be another's.
-		prove = have.Token == tokenHolderUnknown
-	}
-	if update.Opens {
-		update.Fields.Password, update.Fields.FirstName = want.login().Password, new(firstNameOpening)
-		if adopts {
-			update.fields = append(update.fields, "password")
-		}
-	}
-	setPassword := !want.apiOnly() && !have.PasswordWorks && (is.Active || adopts)
-	if setPassword && !prove {
+	p.planOpening(&update)
+	wrong := !want.apiOnly() && !p.have.PasswordWorks && (is.Active || !want.manages(is))
+	// Whose token it is shows once the account has its rights back. Until then
+	// its password stays as it is: the token may be another's.
+	prove := wrong && p.have.Token == tokenHolderUnknown
+	if wrong && !prove {
 		update.password(want)
 	}
+	p.compareUser(&update)
+	p.addUser(update, p.groupNotes())
+	if prove && writes(p.steps) {
+		second := userUpdate{updateUser: updateUser{ID: is.ID}}
+		second.password(want)
+		p.steps[lastWrite(p.steps)].reobserve = true
+		p.addUser(second, nil)
+	}
+}
 
+// planOpening decides whether an account for the API only gets a temporary
+// password: because its token takes one to be made, or because whatever password
+// it had before it was taken over or deactivated must not open it.
+func (p *planner) planOpening(update *userUpdate) {
+	want, have, is := p.want, p.have, *p.have.User
+	if !want.apiOnly() {
+		return
+	}
+	adopts := !want.manages(is)
+	update.Opens = adopts || !is.Active || have.blankPassword || !have.PasswordWorks && p.needsPassword()
+	p.clear = update.Opens || is.FirstName == firstNameOpening
+	if update.Opens {
+		update.Fields.Password, update.Fields.FirstName = want.login().Password, new(firstNameOpening)
+	}
+	if update.Opens && adopts {
+		update.fields = append(update.fields, "password")
+	}
+}
+
+// compareUser enters the fields that differ, except the password.
+func (p *planner) compareUser(update *userUpdate) {
+	want, is := p.want, *p.have.User
 	for _, name := range want.groups() {
 		if !hasGroup(is.Groups, name) {
 			update.Fields.Groups = append(update.Fields.Groups, Group{Name: name})
@@ -97,6 +112,7 @@ func (p *planner) updateUser() {
 	update.flag("is_superuser", &update.Fields.Superuser, is.Superuser, want.Rule.Superuser)
 	update.flag("is_staff", &update.Fields.Staff, is.Staff, false)
 	update.flag("is_active", &update.Fields.Active, is.Active, true)
+	opening := want.apiOnly() && is.FirstName == firstNameOpening
 	switch {
 	case update.Opens && !opening && is.FirstName != firstName:
 		update.fields = append(update.fields, "first_name")
@@ -104,14 +120,6 @@ func (p *planner) updateUser() {
 		update.text("first_name", &update.Fields.FirstName, is.FirstName, firstName)
 	}
 	update.text("last_name", &update.Fields.LastName, is.LastName, want.Owner.lastName())
-
-	p.addUser(update, p.groupNotes())
-	if setPassword && prove && writes(p.steps) {
-		second := userUpdate{updateUser: updateUser{ID: is.ID}}
-		second.password(want)
-		p.steps[lastWrite(p.steps)].reobserve = true
-		p.addUser(second, nil)
-	}
 }
 
 // addUser adds the step of an update, or the line that nothing differs.
