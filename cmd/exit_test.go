@@ -7,9 +7,11 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -322,5 +324,52 @@ func TestProcess(t *testing.T) {
 	}
 	if err := program.Wait(); program.ProcessState.ExitCode() != 143 {
 		t.Errorf("the process ended with %v, want exit code 143", err)
+	}
+}
+
+// net/http has a log of its own, in which it quotes what a server sends after
+// the end of an answer: nothing of it shows.
+func TestNothingShowsOfWhatAServerSendsTooMuch(t *testing.T) {
+	w := newWorld(t)
+	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // ends with the test
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	go func() {
+		for {
+			connection, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go sayTooMuch(connection, w.nautobot)
+		}
+	}()
+	t.Setenv(asProgram, "1")
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	process := exec.CommandContext(t.Context(), program, provisionIt...)
+	process.Env = append(os.Environ(), "NAUTOBOT_URL=http://"+listener.Addr().String())
+	output, _ := process.CombinedOutput()
+	noSecret(t, w, "the output", string(output))
+	if strings.Contains(string(output), "Unsolicited") {
+		t.Error("net/http logs by itself")
+	}
+}
+
+// sayTooMuch answers as Nautobot does, and repeats the credentials after it.
+func sayTooMuch(connection net.Conn, nautobot http.Handler) {
+	defer func() { _ = connection.Close() }()
+	for in := bufio.NewReader(connection); ; {
+		request, err := http.ReadRequest(in)
+		if err != nil {
+			return
+		}
+		answer := httptest.NewRecorder()
+		nautobot.ServeHTTP(answer, request)
+		_, _ = fmt.Fprintf(connection, "HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s%s\n",
+			answer.Code, answer.Body.Len(), answer.Body, request.Header.Get("Authorization"))
 	}
 }

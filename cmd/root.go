@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"io"
+	"log"
 	"os"
 	"os/signal"
 	"syscall"
@@ -16,6 +17,8 @@ func Main() int {
 	// A reader that hangs up must not end the run between two writes. What
 	// cannot be printed is an error of its own, see finish.
 	signal.Ignore(syscall.SIGPIPE)
+	// net/http has a log of its own, and quotes in it what a server sent too much.
+	log.SetOutput(io.Discard) //nolint:forbidigo // it is silenced, not used
 	ctx, stop := untilSignal(context.Background())
 	defer stop()
 	return run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)

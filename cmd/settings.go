@@ -166,8 +166,8 @@ func (s *settings) checkPolicy(ctx context.Context, flags *pflag.FlagSet) error 
 	return nil
 }
 
-func (s *settings) connect() (*kube.Client, error) {
-	cluster, err := kube.Connect(s.kubeconfig, s.context, userAgent())
+func (s *settings) connect(ctx context.Context) (*kube.Client, error) {
+	cluster, err := await(ctx, func() (*kube.Client, error) { return kube.Connect(s.kubeconfig, s.context, userAgent()) })
 	if err != nil {
 		return nil, usagef("%s, --context: %w", flagAndVariable("kubeconfig"), err)
 	}

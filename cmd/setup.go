@@ -84,7 +84,7 @@ func runSetup(cmd *cobra.Command, s *settings, username string) error {
 	var cluster *kube.Client
 	if s.token.Empty() {
 		var err error
-		if cluster, err = s.connect(); err != nil {
+		if cluster, err = s.connect(ctx); err != nil {
 			return err
 		}
 		cluster.Log = log

@@ -44,10 +44,10 @@ func findTarget(ctx context.Context, stdin io.Reader, s *settings, args []string
 	if fromFile {
 		return manifestTarget(ctx, stdin, s)
 	}
-	return clusterTarget(s, args[0])
+	return clusterTarget(ctx, s, args[0])
 }
 
-func clusterTarget(s *settings, name string) (target, error) {
+func clusterTarget(ctx context.Context, s *settings, name string) (target, error) {
 	if problems := validation.IsDNS1123Subdomain(name); problems != nil {
 		before, _, slash := strings.Cut(name, "/")
 		switch {
@@ -58,7 +58,7 @@ func clusterTarget(s *settings, name string) (target, error) {
 		}
 		return target{}, usagef("NAME: %s", problems[0])
 	}
-	cluster, err := s.connect()
+	cluster, err := s.connect(ctx)
 	if err != nil {
 		return target{}, err
 	}
@@ -78,7 +78,7 @@ func manifestTarget(ctx context.Context, stdin io.Reader, s *settings) (target, 
 	secret, err := manifest.Secret(ctx)
 	found.name = secret.Namespace + "/" + secret.Name
 	if err == nil && s.token.Empty() {
-		found.cluster, err = s.connect()
+		found.cluster, err = s.connect(ctx)
 	}
 	return found, err
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -136,4 +137,19 @@ func TestSecretThatIsBeingDeletedIsGone(t *testing.T) {
 	if !errors.Is(err, provision.ErrNoSecret) || err.Error() != "Secret openstack/nautobot-token is being deleted" || secret.Data != nil {
 		t.Errorf("error is %v, data %v, want that it is gone", err, secret.Data)
 	}
+}
+
+// The cluster's token goes to the API server and nowhere else: a gateway that
+// redirects to its login page does not get it.
+func TestRedirectIsNotFollowed(t *testing.T) {
+	asked := false
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked = true }))
+	defer elsewhere.Close()
+	server := newServer(t)
+	server.Intercept(always(http.RedirectHandler(elsewhere.URL+"/login", http.StatusFound)))
+	_, err := connect(t, server).Secret(t.Context(), "openstack", "nautobot-token")
+	if err == nil || errors.Is(err, provision.ErrNoSecret) || asked {
+		t.Errorf("error is %v, the target was asked: %v", err, asked)
+	}
+	noCanary(t, err)
 }

@@ -249,12 +249,10 @@ func retryAfter(text string) time.Duration {
 // unreadable says of an answer no more than its type: the text of a decoding
 // error can quote what it could not decode.
 func (c *Client) unreadable(call call, resp *http.Response, err error) *Error {
-	failed := &Error{Operation: call.operation, Status: resp.StatusCode, write: call.write}
 	if errors.Is(err, errKeysHidden) {
-		failed.Reason = err.Error()
-		failed.Hint = "nautobot-token has to see the keys of an account's own tokens, as Nautobot 2.4 to 3.2 show them: is there a setting, a plug-in or a gateway that hides them?"
-		return failed
+		return keysHidden(call, resp.StatusCode)
 	}
+	failed := &Error{Operation: call.operation, Status: resp.StatusCode, write: call.write}
 	failed.Reason = fmt.Sprintf("the answer cannot be read (%s)", clean(mediaType(resp), c.secrets(call)))
 	failed.Hint = "is --nautobot-url right?"
 	return failed
@@ -268,4 +266,12 @@ func (c *Client) secrets(call call) []secret {
 		all = append(all, secret{text, len(text.Reveal()) == keyLength})
 	}
 	return all
+}
+
+// keysHidden is the error of tokens that come without their keys.
+func keysHidden(call call, status int) *Error {
+	return &Error{
+		Operation: call.operation, Status: status, write: call.write, Reason: errKeysHidden.Error(),
+		Hint: "nautobot-token has to see the keys of an account's own tokens, as Nautobot 2.4 to 3.2 show them: is there a setting, a plug-in or a gateway that hides them?",
+	}
 }

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	nb "github.com/nautobot/go-nautobot/v2"
 
@@ -35,11 +37,15 @@ func (t *token) check() error {
 const (
 	keyLength    = 40 // of the tokens that Nautobot takes over REST
 	shortenedKey = 8  // characters: no token that anybody sets up is so short
+	shownOfKey   = 6  // characters that begin a token's display
 )
 
-// hidden tells of a key that is not there, is shortened, or is put out of
-// sight except for its end.
-func hidden(key string) bool { return len(strings.Trim(key, ".*•…")) <= shortenedKey }
+// masked tells of a key that is not there, is shortened, or is put out of sight
+// except for its end. A holder can choose one that looks like that.
+func masked(key string) bool { return len(strings.Trim(key, ".*•…")) <= shortenedKey }
+
+// hidden tells of a key that nobody can have chosen.
+func hidden(key string) bool { return masked(key) && utf8.RuneCountInString(key) < keyLength }
 
 func toToken(t token) provision.Token {
 	known := provision.Token{
@@ -55,9 +61,10 @@ func toToken(t token) provision.Token {
 // owner reads the username out of "3c9cb9 (username)": no other field of a
 // token names it.
 func owner(display string) string {
-	_, name, _ := strings.Cut(display, " (")
-	name, ok := strings.CutSuffix(name, ")")
-	if !ok {
+	characters := []rune(display)
+	name, begins := strings.CutPrefix(string(characters[min(len(characters), shownOfKey):]), " (")
+	name, ends := strings.CutSuffix(name, ")")
+	if !begins || !ends {
 		return ""
 	}
 	return name
@@ -139,6 +146,9 @@ func (c *Client) Tokens(ctx context.Context, login provision.Login) ([]provision
 	for _, t := range found {
 		tokens = append(tokens, toToken(t))
 	}
+	if len(found) > 0 && !slices.ContainsFunc(found, func(t token) bool { return !masked(t.Key) }) {
+		return nil, keysHidden(call{operation: "list tokens"}, http.StatusOK)
+	}
 	return tokens, err
 }
 
@@ -154,6 +164,9 @@ func (c *Client) CreateToken(ctx context.Context, login provision.Login, fields 
 	})
 	if err != nil {
 		return provision.Token{}, err
+	}
+	if masked(made.Key) && made.Key != fields.Key.Reveal() {
+		return provision.Token{}, keysHidden(call, http.StatusCreated)
 	}
 	return toToken(made), nil
 }

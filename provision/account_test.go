@@ -563,6 +563,7 @@ func FuzzParseAccount(f *testing.F) {
 func textsAbout(data map[string]string) []string {
 	texts := []string{
 		labelProblem, missingProblem("username"), missingProblem("token"), usernameProblem, tokenProblem, tokenKnownProblem,
+		`key "token" has fewer than 8 different characters: generate a random one`,
 		passwordControlProblem, emailProblem, `key "hostname": ` + hostProblem, `key "hostname": ` + otherHostProblem,
 		`key "url": ` + hostProblem, `key "url": ` + otherHostProblem,
 		tokenLengthProblem(utf8.RuneCountInString(withoutNewline(data["token"]))),

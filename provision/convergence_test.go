@@ -175,7 +175,7 @@ func withAccess(t tb, w *world) {
 // ownAccount is a site cluster's Secret that names the account whose token
 // the runs use.
 func ownAccount(_ tb, w *world) {
-	w.rule.Adopt = true
+	w.rule.Adopt, w.rule.Superuser = true, true
 	w.set("username", nautobottest.Admin)
 }
 

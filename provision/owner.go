@@ -55,7 +55,7 @@ func (o Owner) made(token Token) bool {
 
 // isService tells whether an account was made by this program.
 func isService(user User) bool {
-	return slices.Contains([]string{firstName, firstNameOpening, firstNameRevoked}, user.FirstName) && user.LastName != ""
+	return slices.Contains([]string{firstName, firstNameOpening, firstNameRevoked}, user.FirstName) && strings.Contains(user.LastName, "/")
 }
 
 // isRevoked tells whether it was this program that deactivated the account.
@@ -73,7 +73,7 @@ func shorten(text string, limit int, separator string) string {
 	}
 	sum := sha256.Sum256([]byte(text))
 	tail := separator + hex.EncodeToString(sum[:8])
-	return text[:min(len(text), limit-len(tail))] + tail
+	return strings.ToValidUTF8(text[:min(len(text), limit-len(tail))], "") + tail
 }
 
 // sameShortened compares what Nautobot stores with a text. Versions before the
@@ -84,7 +84,11 @@ func sameShortened(stored, text string, limit int) bool {
 
 // ownedBy tells whether one of the owners, which may hold the globs * and ?,
 // is the one that Nautobot stores.
+// Whoever manages the accounts of Secrets does not manage provisioners.
 func ownedBy(owners []string, stored, prefix string, limit int) bool {
+	if strings.HasPrefix(stored, prefix+setupNamespace+"/") {
+		return false
+	}
 	return slices.ContainsFunc(owners, func(owner string) bool {
 		if sameShortened(stored, prefix+owner, limit) {
 			return true
@@ -118,7 +122,7 @@ func (d Desired) checkOwnership(o Observed) error {
 	powerful := user.Superuser || user.Staff
 	kind := map[bool]string{true: "a superuser or staff account", false: "an account"}[powerful]
 	switch {
-	case o.isSelf(user) && (d.Rule.Adopt || d.manages(user)):
+	case o.isSelf(user) && (d.manages(user) || d.Rule.Adopt && (d.Rule.Superuser || !powerful)):
 		return nil // nothing but its token is changed
 	case d.Setup && !d.Owner.owns(user):
 		return refuse("%q is %s that setup did not make: choose another name with --username", user.Username, kind)
@@ -141,7 +145,10 @@ func (d Desired) checkOwnership(o Observed) error {
 // another tenant's names are not this tenant's business.
 func (d Desired) refuseOwned(o Observed) error {
 	text := "account %q belongs to another Secret: one account, one Secret"
-	if token := find(o.Tokens, d.Token); token != nil && !d.Owner.made(*token) {
+	if name := d.Owner.Namespace + "/" + d.Owner.Name; o.User.LastName == name || strings.HasSuffix(o.User.LastName, "/"+name) {
+		text = "account %q belongs to the Secret of this name in another cluster, or its cluster was called otherwise: is --cluster right? " +
+			"If the cluster got another name, say what it was with --adopt-from, or adoptFrom in the policy's rule"
+	} else if token := find(o.Tokens, d.Token); token != nil && !d.Owner.made(*token) {
 		text += "; that Secret has the same token: if this one is a copy, take the label off it"
 	} else {
 		text += "; if this Secret replaces it, name its owner with --adopt-from, or adoptFrom in the policy's rule"

@@ -160,12 +160,12 @@ func TestCheckOwnership(t *testing.T) {
 		"another's, deactivated":        {User{FirstName: firstName, LastName: otherOwner}, false, "other other other other other setup"},
 		"another's, activated by hand":  {User{FirstName: firstNameRevoked, LastName: otherOwner, Active: true}, false, "other other other other other setup"},
 		"another's, longer than ours":   {User{FirstName: firstName, LastName: planOwner + "-2", Active: true}, false, "other other other other other setup"},
-		"another's, in other case":      {User{FirstName: firstName, LastName: "LAB/openstack/nautobot-token", Active: true}, false, "other other other other other setup"},
-		"another cluster's":             {User{FirstName: firstName, LastName: "lab2/openstack/nautobot-token", Active: true}, false, "other other other other other setup"},
-		"of no cluster":                 {User{FirstName: firstName, LastName: "openstack/nautobot-token", Active: true}, false, "other other other other other setup"},
+		"another's, in other case":      {User{FirstName: firstName, LastName: "LAB/openstack/nautobot-token", Active: true}, false, "cluster cluster cluster cluster cluster setup"},
+		"another cluster's":             {User{FirstName: firstName, LastName: "lab2/openstack/nautobot-token", Active: true}, false, "cluster cluster cluster cluster cluster setup"},
+		"of no cluster":                 {User{FirstName: firstName, LastName: "openstack/nautobot-token", Active: true}, false, "cluster cluster cluster cluster cluster setup"},
 		"another's, revoked":            {User{FirstName: firstNameRevoked, LastName: otherOwner}, false, "adopt adopt yes yes adopt setup"},
 		"another's, revoked, superuser": {User{FirstName: firstNameRevoked, LastName: otherOwner, Superuser: true}, false, "adopt adopt power yes adopt setup"},
-		"another's, the token's own":    {User{FirstName: firstName, LastName: otherOwner, Active: true, Superuser: true}, true, "other other yes yes other setup"},
+		"another's, the token's own":    {User{FirstName: firstName, LastName: otherOwner, Active: true, Superuser: true}, true, "other other other yes other setup"},
 
 		// Of the Secret that ours replaces.
 		"the former's":                       {User{FirstName: firstName, LastName: formerOwner, Active: true}, false, "other other other other yes setup"},
@@ -183,7 +183,7 @@ func TestCheckOwnership(t *testing.T) {
 		"by hand, staff":                {User{Active: true, Staff: true}, false, "adopt adopt power yes adopt setup"},
 		"by hand, inactive":             {User{}, false, "adopt adopt inactive inactive adopt setup"},
 		"by hand, inactive superuser":   {User{Superuser: true}, false, "adopt adopt power inactive adopt setup"},
-		"by hand, the token's own":      {User{Active: true, Superuser: true}, true, "adopt adopt yes yes adopt setup"},
+		"by hand, the token's own":      {User{Active: true, Superuser: true}, true, "adopt adopt power yes adopt setup"},
 		"by hand, as if it was revoked": {User{FirstName: firstNameRevoked}, false, "adopt adopt yes yes adopt setup"},
 	}
 	for name, test := range tests {
@@ -196,6 +196,7 @@ func TestCheckOwnership(t *testing.T) {
 			texts := map[string]string{
 				"yes":      "",
 				"other":    `account "openstack" belongs to another Secret: one account, one Secret; if this Secret replaces it, name its owner with --adopt-from, or adoptFrom in the policy's rule`,
+				"cluster":  `account "openstack" belongs to the Secret of this name in another cluster, or its cluster was called otherwise: is --cluster right? If the cluster got another name, say what it was with --adopt-from, or adoptFrom in the policy's rule`,
 				"adopt":    `"openstack" is ` + of + " that was not made for this Secret: choose another username, or allow to take it over with --adopt, or adopt: true in the policy's rule",
 				"power":    `"openstack" is ` + of + ": it is taken over only if the account may be a superuser, with --superuser, or superuser: true in the policy's rule",
 				"inactive": `account "openstack" was deactivated in Nautobot: activate it there if it is to be used again`,
@@ -208,7 +209,7 @@ func TestCheckOwnership(t *testing.T) {
 				if test.self {
 					observed.Self = planUsername
 				}
-				checkRefusal(t, desired.checkOwnership(observed), texts[word], map[bool]string{true: test.user.LastName}[word == "other"])
+				checkRefusal(t, desired.checkOwnership(observed), texts[word], map[bool]string{true: test.user.LastName}[word == "other" || word == "cluster"])
 			}
 		})
 	}

@@ -120,6 +120,9 @@ func (p *planner) check() error {
 	if have.GroupMissing && (have.User == nil || !hasGroup(have.User.Groups, want.ManagedGroup)) {
 		return errNoGroup(want)
 	}
+	if group := have.ManagedGroup; group != nil && !isOwnTokens(group.Permission) {
+		return errForeignPermission(want.ManagedGroup)
+	}
 	if have.User == nil {
 		if have.Token != tokenFree {
 			return errTakenUnseen

@@ -19,6 +19,16 @@ func ownTokens(group string) Permission {
 	}
 }
 
+// isOwnTokens tells whether a permission is, or may become, the one that lets
+// accounts manage their own tokens. One for anything else is somebody's.
+func isOwnTokens(have *Permission) bool {
+	return have == nil || len(have.ObjectTypes) == 0 || slices.Contains(have.ObjectTypes, "users.token")
+}
+
+func errForeignPermission(name string) error {
+	return refuse("permission %q is there and is not about tokens: choose another managedGroup", name)
+}
+
 // planManagedGroup compares the managed group and its permission.
 func (p *planner) planManagedGroup(name string, have ManagedGroup) {
 	if !have.Exists {

@@ -58,7 +58,7 @@ func TestPlanGroup(t *testing.T) {
 		},
 		"everything about the permission": {
 			nil, group(func(g *ManagedGroup) {
-				g.Permission = &Permission{ID: "permission-1", Name: "managed", ObjectTypes: []string{"users.user"}, Actions: []string{"view"}, Groups: []Group{{9, "people"}}}
+				g.Permission = &Permission{ID: "permission-1", Name: "managed", ObjectTypes: []string{"users.token", "users.user"}, Actions: []string{"view"}, Groups: []Group{{9, "people"}}}
 			}),
 			[]step{permissionSaved([]Group{{9, "people"}, {Name: "managed"}}, "enabled", "object_types", "actions", "constraints", "groups")},
 		},

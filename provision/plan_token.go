@@ -119,7 +119,7 @@ func (p *planner) sortOlder() olderTokens {
 		case !ours && isMarked(token) && !self:
 			older.foreign = append(older.foreign, token.ID)
 			continue
-		case !ours && !p.want.Rule.Exclusive:
+		case !ours && (!p.want.Rule.Exclusive || self):
 			others++
 			continue
 		case p.want.Grace == 0, p.isExpired(token):

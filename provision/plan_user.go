@@ -58,10 +58,10 @@ func (p *planner) updateUser() {
 	want, is := p.want, *p.have.User
 	update := userUpdate{updateUser: updateUser{ID: is.ID, Adopts: !want.Owner.owns(is)}}
 	p.planOpening(&update)
-	wrong := !want.apiOnly() && !p.have.PasswordWorks && (is.Active || !want.manages(is))
+	wrong := !want.apiOnly() && !p.have.PasswordWorks && (is.Active || !want.manages(is) || p.have.blankPassword)
 	// Whose token it is shows once the account has its rights back. Until then
 	// its password stays as it is: the token may be another's.
-	prove := wrong && p.have.Token == tokenHolderUnknown
+	prove := wrong && is.Active && p.have.Token == tokenHolderUnknown
 	if wrong && !prove {
 		update.password(want)
 	}

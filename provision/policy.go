@@ -93,7 +93,7 @@ func ValidateManagedGroup(name string) error {
 	if err := ValidateGroup(name); err != nil {
 		return err
 	}
-	if strings.HasSuffix(name, provisionersSuffix) {
+	if strings.HasSuffix(name, provisionersSuffix) || name == strings.TrimSuffix(ProvisionersGroup(DefaultManagedGroup), provisionersSuffix) {
 		return fmt.Errorf("the groups of provisioners end in %s: choose another name", provisionersSuffix)
 	}
 	return nil

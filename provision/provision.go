@@ -52,6 +52,9 @@ func (p *Provisioner) Provision(ctx context.Context, source Source) (Result, err
 		p.Log.Info("the Secret changed during the run: starting over")
 	}
 	if err != nil {
+		for _, e := range r.earlier {
+			e.leave(ctx, e.want, errors.As(err, new(*Refusal)))
+		}
 		err = r.abandon(ctx, r.want, err)
 	}
 	return Result{r.secret, r.report}, err
@@ -64,14 +67,23 @@ type run struct {
 	source Source
 	secret Secret
 	want   Desired
+	// earlier are the versions of the Secret whose account this run opened or
+	// activated before it found another one.
+	earlier []version
+}
+
+type version struct {
+	reconciler
+	want Desired
 }
 
 // provisionVersion works on the Secret as it was last read.
 func (r *run) provisionVersion(ctx context.Context) error {
-	var err error
-	if r.want, err = r.desired(ctx); err != nil {
+	want, err := r.desired(ctx)
+	if err != nil {
 		return err
 	}
+	r.want = want
 	err = r.reconcile(ctx, r.want)
 	if err == nil && !r.wrote {
 		return nil
@@ -98,6 +110,9 @@ func (r *run) desired(ctx context.Context) (Desired, error) {
 		return Desired{}, err
 	}
 	before := r.reconciler
+	if before.opened || before.revived {
+		r.earlier = append(r.earlier, version{before, r.want})
+	}
 	if before.nautobot == nil {
 		if before.nautobot, before.superuserToken, err = r.Connect(ctx); err != nil {
 			return Desired{}, err
@@ -107,7 +122,7 @@ func (r *run) desired(ctx context.Context) (Desired, error) {
 		nautobot: before.nautobot, superuserToken: before.superuserToken,
 		dryRun: r.DryRun, now: r.Now, log: r.Log, current: r.unchanged,
 		report: before.report, ahead: before.ahead,
-		retries: map[string]int{}, progress: progress{wrote: before.wrote},
+		retries: map[string]int{}, progress: progress{wrote: before.wrote, kept: before.kept},
 		warnPasswordKept: account.Password.Empty() && len(before.report.Changes) == 0,
 	}
 	return Desired{

@@ -36,6 +36,7 @@ type reconciler struct {
 // progress is what a run has done so far, as far as it decides what comes next.
 type progress struct {
 	wrote          bool // anything
+	kept           bool // anything that is not taken back if the account is refused
 	opened         bool // gave the account a temporary password, which it still has
 	revived        bool // activated an account that was revoked
 	adopted        bool // took an account over
@@ -163,6 +164,7 @@ func (r *reconciler) carryOut(ctx context.Context, step step) error {
 	err := step.write.send(ctx, r)
 	if step.Object != "" && !errors.Is(err, ErrRejected) && !errors.Is(err, ErrDenied) { // those did nothing
 		r.wrote = true
+		r.kept = r.kept || !isTakenBack(step.write)
 	}
 	if err == nil {
 		r.report.add(step.Change)
@@ -188,6 +190,12 @@ func (r *reconciler) carryOut(ctx context.Context, step step) error {
 		}
 	}
 	return err
+}
+
+// isTakenBack tells whether leave undoes a write.
+func isTakenBack(w write) bool {
+	update, ok := w.(updateUser)
+	return ok && !update.Adopts && (update.Opens || update.Fields.Active != nil && *update.Fields.Active) || w.kind() == "clear password"
 }
 
 func (r *reconciler) mayRetry(what string) bool {
@@ -257,11 +265,19 @@ func (r *reconciler) abandon(ctx context.Context, want Desired, cause error) err
 		current = r.current(ctx)
 	}
 	// If the Secret changed, the next run is on its way, and the account its.
+	takenBack := false
 	if ctx.Err() == nil && (current == nil || errors.Is(current, ErrNoSecret)) {
-		r.leave(ctx, want, refused)
+		takenBack = r.leave(ctx, want, refused)
 	}
 	if errors.Is(cause, ErrNoSecret) { // in the middle of a run; the next one says what it means
 		return errors.New(cause.Error())
+	}
+	if refused && r.wrote && !r.kept && takenBack {
+		r.report.forget("user/" + want.Username)
+		return fmt.Errorf("after a write that was needed to find out, and that is taken back: %v", refusal)
+	}
+	if refused && refusal.Owner != "" && r.wrote {
+		r.log.Info("the account belongs to another Secret", "owner", refusal.Owner)
 	}
 	if refused && r.wrote {
 		return fmt.Errorf("after a part of it was written: %v; the next run is refused before it writes", refusal)
@@ -271,9 +287,12 @@ func (r *reconciler) abandon(ctx context.Context, want Desired, cause error) err
 
 // leave takes back what must not stay: a temporary password, the activation of
 // an account that is refused, and all of it in an account that is another's now.
-func (r *reconciler) leave(ctx context.Context, want Desired, refused bool) {
+// It tells whether there was anything, and it is gone.
+func (r *reconciler) leave(ctx context.Context, want Desired, refused bool) bool {
 	var err error
 	switch {
+	default:
+		return false
 	case r.lost:
 		err = r.leaveToOthers(ctx, want)
 	case r.opened || refused && r.revived:
@@ -282,6 +301,7 @@ func (r *reconciler) leave(ctx context.Context, want Desired, refused bool) {
 	if err != nil {
 		r.log.Warn("what this run has begun stays until the next one", "error", err.Error())
 	}
+	return err == nil
 }
 
 // leaveAsItWas looks first: the write that was to open or to activate the
@@ -320,7 +340,7 @@ func (r *reconciler) leaveToOthers(ctx context.Context, want Desired) error {
 		return nil // it is not there any more
 	}
 	token := find(tokens, want.Token)
-	if err != nil || token == nil || token.Username != want.Username {
+	if err != nil || token == nil || token.Username != want.Username || !want.Owner.made(*token) {
 		return err
 	}
 	return r.nautobot.DeleteTokens(ctx, want.byToken(), []string{token.ID})

@@ -40,6 +40,15 @@ func (r *Report) add(change Change) {
 	}
 }
 
+// forget makes an object count as unchanged: what was done to it was taken back.
+func (r *Report) forget(object string) {
+	for i, change := range r.Changes {
+		if change.Object == object {
+			r.Changes[i] = Change{Object: object, Action: Unchanged, Notes: change.Notes}
+		}
+	}
+}
+
 // Changed tells whether the run wrote anything, or a dry run would.
 func (r *Report) Changed() bool {
 	return slices.ContainsFunc(r.Changes, func(c Change) bool { return c.Action == Created || c.Action == Updated || c.Action == Revoked })

@@ -16,7 +16,10 @@ func ProvisionersGroup(managedGroup string) string {
 	return shorten(managedGroup+provisionersSuffix, maxGroupName, "~")
 }
 
-const provisionersSuffix = "-provisioners"
+const (
+	provisionersSuffix = "-provisioners"
+	setupNamespace     = "nautobot-token setup" // in the place of an owner's; no namespace is called so
+)
 
 // Setup prepares a Nautobot once: the managed group with its permission, and a
 // provisioner, an account that can do what provisioning needs and no more. Its
@@ -57,7 +60,7 @@ func (s Setup) Run(ctx context.Context) (Report, error) {
 	}
 	want := Desired{
 		Account:        Account{Username: s.Username, Token: s.Token},
-		Owner:          Owner{Namespace: "nautobot-token setup", Name: s.Username}, // no namespace is called so
+		Owner:          Owner{Namespace: setupNamespace, Name: s.Username},
 		Secret:         s.Username,
 		ManagedGroup:   ProvisionersGroup(s.ManagedGroup),
 		Grace:          s.Grace,
@@ -93,6 +96,9 @@ func (s Setup) prepare(ctx context.Context, r *reconciler, want Desired) error {
 		}
 		if have.GroupUnknown {
 			return refuse("setup takes a superuser's token: this one may not look at permissions")
+		}
+		if !isOwnTokens(have.ManagedGroup.Permission) {
+			return errForeignPermission(group)
 		}
 		p.planManagedGroup(group, *have.ManagedGroup)
 	}

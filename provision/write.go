@@ -192,7 +192,7 @@ var meanings = []struct {
 	{[]kind{"create user", "update user"}, RejectedField("groups"), needGroup},
 	{[]kind{"update user"}, errBlankPassword, again},
 	{[]kind{"create user", "update user"}, errGrantsSuperuser, forbidden},
-	{[]kind{"create token"}, ErrDenied, needGroup},
+	{[]kind{"create token", "update token", "expire tokens", "delete tokens"}, ErrDenied, needGroup},
 	// Another run may have cleared or changed the password that was used.
 	{[]kind{"create token", "update token", "expire tokens", "delete tokens"}, ErrDenied, again},
 	{nil, ErrRejected, forbidden},

@@ -82,9 +82,9 @@ update password  again/fail    refused       refused       refused       group/r
 update superuser again/fail    refused       refused       refused       group/refused again/refused refused       fail          refused
 clear password   again/fail    refused       refused       refused       refused       refused       refused       fail          fail
 create token     again/fail    refused       again/refused refused       refused       refused       refused       fail          group/again/fail
-update token     again/fail    refused       refused       refused       refused       refused       refused       fail          again/fail
-expire tokens    again/fail    refused       refused       refused       refused       refused       refused       fail          again/fail
-delete tokens    again/fail    refused       refused       refused       refused       refused       refused       fail          again/fail
+update token     again/fail    refused       refused       refused       refused       refused       refused       fail          group/again/fail
+expire tokens    again/fail    refused       refused       refused       refused       refused       refused       fail          group/again/fail
+delete tokens    again/fail    refused       refused       refused       refused       refused       refused       fail          group/again/fail
 verify token     again/fail    refused       refused       refused       refused       refused       refused       fail          fail
 confirm owner    again/fail    refused       refused       refused       refused       refused       refused       fail          fail
 `
@@ -256,7 +256,7 @@ func TestSend(t *testing.T) {
 			if !r.wrote && !r.lost && (test.err == nil || errors.Is(test.err, ErrUncertain)) {
 				t.Error("the run does not know that it wrote something")
 			}
-			r.wrote = false
+			r.wrote, r.kept = false, false
 			if r.progress != test.after {
 				t.Errorf("got %+v, want %+v", r.progress, test.after)
 			}

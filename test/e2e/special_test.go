@@ -69,7 +69,7 @@ func TestTheSuperusersOwnAccount(t *testing.T) {
 		f.username = nautobot.Username
 		f.saveSecret(t)
 		before := *f.user(t)
-		f.provision(t, "--adopt").want(t, 0)
+		f.provision(t, "--adopt", "--superuser").want(t, 0)
 		f.wantToken(t, "the Secret's token", f.token, http.StatusOK, "")
 		f.wantToken(t, "the superuser token", nautobot.Token, http.StatusOK, "")
 		f.wantPassword(t, "the superuser's password", nautobot.Password, http.StatusOK)
@@ -78,7 +78,7 @@ func TestTheSuperusersOwnAccount(t *testing.T) {
 		if after.ID != before.ID || after.FirstName != before.FirstName || after.LastName != before.LastName || !after.Superuser || len(after.Groups) != len(before.Groups) {
 			t.Errorf("the account was changed: %+v", after)
 		}
-		f.provision(t, "--adopt").want(t, 0).wantNoWrite(t)
+		f.provision(t, "--adopt", "--superuser").want(t, 0).wantNoWrite(t)
 		f.must(t, servers.ByToken(f.token), http.MethodDelete, "tokens/"+f.ownToken(t).ID+"/", nil, nil)
 	})
 }
