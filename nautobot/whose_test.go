@@ -155,7 +155,7 @@ func TestPasswordThroughAGateway(t *testing.T) {
 					r.SetBasicAuth("other", "other")
 				}
 			},
-			text: "check password: a login that is wrong for certain is accepted",
+			text: "check password: a login that is certainly wrong is accepted",
 		},
 		"a gateway knows who comes without a login": {
 			gateway: func(r *http.Request) {
