@@ -285,10 +285,10 @@ func TestPolicyDecides(t *testing.T) {
 			},
 			nil, exitDone, "user/svc-openstack                created",
 		},
-		"a group that does not exist":        {func(*world) {}, nil, exitRefused, "refused"},
-		"a username that no rule allows":     {func(w *world) { w.put("username", "svc-other") }, nil, exitRefused, "Secret openstack/nautobot-token may have an account called *-openstack"},
-		"a Secret that no rule is for":       {func(w *world) { w.kube.Remove("openstack/nautobot-token") }, []string{"-n", "nautobot", "--"}, exitRefused, "there is no Secret"},
-		"a flag that stands in for the rule": {func(*world) {}, []string{"--superuser"}, exitUsage, ""},
+		"a group that does not exist":           {func(*world) {}, nil, exitRefused, "refused"},
+		"a username that no rule allows":        {func(w *world) { w.put("username", "svc-other") }, nil, exitRefused, "Secret openstack/nautobot-token may have an account called *-openstack"},
+		"a Secret that no rule is for":          {func(w *world) { w.kube.Remove("openstack/nautobot-token") }, []string{"-n", "nautobot", "--"}, exitRefused, "there is no Secret"},
+		"a flag that takes the place of a rule": {func(*world) {}, []string{"--superuser"}, exitUsage, ""},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -263,7 +263,7 @@ func TestFailures(t *testing.T) {
 			func(t *testing.T, _ *world) { t.Setenv("NAUTOBOT_SUPERUSER_SECRET_KEY", "nosuch") },
 			"superuser token: Secret nautobot/nautobot-superuser: the key of --superuser-secret-key (NAUTOBOT_SUPERUSER_SECRET_KEY) is missing", false,
 		},
-		"the superuser token cannot stand in a header": {
+		"the superuser token cannot be sent in a header": {
 			func(_ *testing.T, w *world) {
 				w.kube.Put("nautobot/nautobot-superuser", map[string]string{"token": key + "\n" + newKey})
 			},

@@ -238,7 +238,7 @@ func TestPlainHTTPNeverGoesThroughAProxy(t *testing.T) {
 }
 
 // Each kind of certificate that is not accepted has a cure of its own, and
-// none passes by waiting. All are given as CA file, but for the unknown one.
+// none passes by waiting. All are given as CA file, except the unknown one.
 func TestCertificatesThatAreNotAccepted(t *testing.T) {
 	tests := map[string]struct {
 		certificate x509.Certificate

@@ -500,7 +500,7 @@ func (p *promises) checkUser(is User, fields UserFields, opens bool) {
 func (p *promises) checkEnd(id string, in *time.Duration) {
 	i := slices.IndexFunc(p.have.Tokens, func(token Token) bool { return token.ID == id })
 	if i < 0 || slices.Contains(p.ended, id) {
-		p.say("it ends a token %q that there is not, or not any more", id)
+		p.say("it ends a token %q that does not exist, or no longer does", id)
 		return
 	}
 	p.ended = append(p.ended, id)
