@@ -1,8 +1,8 @@
-# All that is done with this project by hand or in CI. `make help` says what.
+# Everything that is done with this project by hand or in CI. `make help` lists it.
 
 .DEFAULT_GOAL := help
 
-# The same flags everywhere, so that every build shares one cache.
+# The same flags everywhere, so that all builds share one cache.
 export GOFLAGS := -trimpath -buildvcs=false
 export CGO_ENABLED := 0
 
@@ -38,7 +38,7 @@ build: ## build bin/nautobot-token
 	go build -ldflags '-s -w -X $(CMD).version=$(VERSION) -X $(CMD).commit=$(COMMIT)' -o bin/nautobot-token .
 
 .PHONY: demo
-demo: build ## run the main job on a fake Nautobot, and show what it prints
+demo: build ## run the program against a fake Nautobot, and show what it prints
 	@go run ./examples/demo bin/nautobot-token
 
 .PHONY: test
@@ -46,12 +46,12 @@ test: ## run the tests that need no server
 	go test -timeout 30m ./...
 
 .PHONY: race
-race: ## the shorter ones with the race detector (needs a C compiler)
+race: ## run the shorter tests with the race detector (needs a C compiler)
 	CGO_ENABLED=1 go test -race -short ./...
 
 # Go does not see when files outside of a module change: -count=1 makes it test again.
 .PHONY: chart
-chart: build $(PROMTOOL) ## hold the Helm chart and the examples against what reads them (the first run takes long)
+chart: build $(PROMTOOL) ## test the Helm chart and the examples with the programs that read them (the first run takes long)
 	NAUTOBOT_TOKEN_BINARY=$(CURDIR)/bin/nautobot-token PROMTOOL=$(PROMTOOL) go -C charts test -count=1 ./...
 	go -C test/external-secrets test -count=1 ./...
 
@@ -68,7 +68,7 @@ e2e: ## run the tests on real servers, and the whole chain on a real node (root 
 	go test -tags e2e -count=1 -p 2 -timeout 60m ./test/...
 
 .PHONY: bench
-bench: ## measure requests, time, memory and size beside a bare HTTP client
+bench: ## measure requests, time, memory and size, compared with a bare HTTP client
 	go run ./test/bench
 
 # It counts executions: at the end of a time Go's fuzzer fails on a busy machine.
@@ -97,7 +97,7 @@ $(GOLANGCI_LINT):
 	go -C test/tools/golangci-lint build -ldflags '-s -w' -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 $(ACTIONLINT):
 	go -C test/tools/actionlint build -ldflags '-s -w' -o $@ github.com/rhysd/actionlint/cmd/actionlint
-# Without the ways in which Prometheus finds what to ask, which take most of the time.
+# Without Prometheus' service discovery, which takes most of the time to build.
 $(PROMTOOL):
 	go -C test/tools/promtool build -tags remove_all_sd -ldflags '-s -w' -o $@ github.com/prometheus/prometheus/cmd/promtool
 

@@ -75,7 +75,7 @@ func TestImports(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The walk did come by.
+	// The walk really looked at the files.
 	for _, one := range []string{". " + module + "/cmd", "cmd " + module + "/provision", "nautobot github.com/nautobot/go-nautobot/v2", "kube k8s.io/client-go/rest", "provision errors"} {
 		if !seen[one] {
 			t.Errorf("%s was not seen", one)
@@ -83,7 +83,7 @@ func TestImports(t *testing.T) {
 	}
 }
 
-// What SECURITY.md says is shown by tests: they have to exist.
+// The tests that SECURITY.md names have to exist.
 func TestSecurityNamesTestsThatExist(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("SECURITY.md")
@@ -108,7 +108,7 @@ func TestSecurityNamesTestsThatExist(t *testing.T) {
 	}
 	for _, name := range names {
 		if !strings.Contains(source.String(), "func "+name[1]+"(") {
-			t.Errorf("SECURITY.md names %s, which there is not", name[1])
+			t.Errorf("SECURITY.md names %s, which does not exist", name[1])
 		}
 	}
 }

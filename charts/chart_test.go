@@ -409,7 +409,7 @@ func TestJob(t *testing.T) {
 	case *pod.EnableServiceLinks:
 		t.Error("service links are on")
 	case container.TerminationMessagePolicy != corev1.TerminationMessageFallbackToLogsOnError:
-		t.Error("a reason would not stand in the termination message")
+		t.Error("a reason would not be in the termination message")
 	case *policy[0].OnExitCodes.ContainerName != container.Name || !cmp.Equal(policy[0].OnExitCodes.Values, []int32{2, 3}):
 		t.Errorf("exit codes 2 and 3 of %s do not fail the Job: %v", container.Name, policy[0])
 	case policy[1].OnPodConditions[0].Type != corev1.DisruptionTarget:

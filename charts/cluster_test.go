@@ -132,7 +132,7 @@ func TestBusHasNoToken(t *testing.T) {
 	t.Errorf("there is no ServiceAccount %s", r.eventBus.Spec.JetStream.ServiceAccountName)
 }
 
-// `helm test` does what a Job does, but for one Secret and without writing.
+// `helm test` does what a Job does, for one Secret and without writing.
 func TestHelmTest(t *testing.T) {
 	for name, want := range map[string]string{
 		"full": "openstack/second", "global": "openstack/nautobot-token", "openshift": "openstack/nautobot-token", "minimal": "",

@@ -11,7 +11,7 @@ import (
 
 // environment names the variables. They stay text: the flags parse them. What
 // has no flag is a secret, or a file with one, and never becomes a flag,
-// because the arguments of a process are there for everybody to see.
+// because everybody on the machine can see the arguments of a process.
 type environment struct {
 	URL                string `envconfig:"NAUTOBOT_URL" flag:"nautobot-url"`
 	InsecureHTTP       string `envconfig:"NAUTOBOT_INSECURE_HTTP" flag:"insecure-http"`
@@ -40,7 +40,7 @@ func variables() map[string]string {
 	return names
 }
 
-// flagAndVariable are the names of a setting. No message about a setting shows
+// flagAndVariable returns the names of a setting. No message about a setting shows
 // its value: any of them may hold a secret by mistake.
 func flagAndVariable(flag string) string {
 	if variable := variables()[flag]; variable != "" {

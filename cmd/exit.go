@@ -16,7 +16,7 @@ import (
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
 
-// The exit codes are the API of a Job: its podFailurePolicy goes by them.
+// The exit codes are the API of a Job: its podFailurePolicy relies on them.
 const (
 	exitDone    = 0
 	exitFailed  = 1 // may work next time
@@ -31,13 +31,13 @@ type usageError struct{ error }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
-// codeError is what is left of errors that were told already.
+// codeError is what is left of errors that have been reported already.
 type codeError int
 
 func (e codeError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
-// outcome collects how the objects of a run ended. Each is told as it ends: its
-// lines on standard output, its error in the log. Several goroutines may use it.
+// outcome collects how the objects of a run ended. Each is reported as it ends:
+// its lines on standard output, its error in the log. Several goroutines may use it.
 type outcome struct {
 	printer          *printer
 	detailedExitcode bool
@@ -46,7 +46,7 @@ type outcome struct {
 	failed, refused, changed bool
 }
 
-// add tells what was done, and the error that ended the work on the object.
+// add reports what was done, and the error that ended the work on the object.
 func (o *outcome) add(log *slog.Logger, object string, report provision.Report, err error) {
 	o.printer.tell(object, report, err)
 	refusal, refused := errors.AsType[*provision.Refusal](err)
@@ -65,8 +65,8 @@ func (o *outcome) add(log *slog.Logger, object string, report provision.Report, 
 	o.changed = o.changed || report.Changed()
 }
 
-// err is the worst that was told: what may work next time counts more than
-// what cannot, or it would never be tried again.
+// err is the worst of what was reported: what may work next time outranks what
+// cannot, or it would never be tried again.
 func (o *outcome) err() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -81,8 +81,8 @@ func (o *outcome) err() error {
 	return nil
 }
 
-// finish is where every run ends: it tells what was not told yet, and maps all
-// of it to the exit code.
+// finish is where every run ends: it reports what has not been reported yet,
+// and maps all of it to the exit code.
 func finish(ctx context.Context, command *cobra.Command, stdout *checkedWriter, err error) int {
 	told, ok := errors.AsType[codeError](err)
 	code := int(told)
@@ -90,7 +90,7 @@ func finish(ctx context.Context, command *cobra.Command, stdout *checkedWriter, 
 		_, _ = fmt.Fprintf(command.ErrOrStderr(), "%s: %s\n", command.Root().Name(), oneLine(message))
 	}
 	switch {
-	case stdout.err != nil: // err can be the same, and nobody read what else is told
+	case stdout.err != nil: // err can be the same, and nobody has read the rest of the output
 		code = exitFailed
 		tell("write to standard output: " + stdout.err.Error())
 	case err != nil && !ok: // ours, or cobra's about arguments
@@ -104,7 +104,7 @@ func finish(ctx context.Context, command *cobra.Command, stdout *checkedWriter, 
 	return code
 }
 
-// checkedWriter remembers the first error of writing: not everybody who prints
+// checkedWriter remembers the first write error: not every caller that prints
 // looks at it.
 type checkedWriter struct {
 	to  io.Writer

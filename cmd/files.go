@@ -9,7 +9,7 @@ import (
 	"os"
 )
 
-const maxFile = 1 << 20 // bytes, as a ConfigMap or a Secret
+const maxFile = 1 << 20 // bytes, the limit of a ConfigMap or a Secret
 
 // readFile reads a file that a setting names. Its errors do not show the name:
 // it may be a secret that was put into the wrong place.

@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// The Secret of most tests, and all that must never show. The characters of the
+// The Secret of most tests, and everything that must never show. The characters of the
 // passwords are those that URLs, JSON and HTML write in another way.
 const (
 	username    = "svc-openstack"

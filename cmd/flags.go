@@ -12,7 +12,7 @@ import (
 )
 
 // options are the flags as they were given. A command has the groups that it
-// needs; the others keep their zero values.
+// needs; the other groups keep their zero values.
 type options struct {
 	secretOptions
 	ruleOptions
@@ -43,8 +43,8 @@ func (o *secretOptions) group() flagGroup {
 	return g
 }
 
-// ruleOptions say what the Secret may ask for: by a policy, or by the flags
-// that stand in for its one rule.
+// ruleOptions say what the Secret may ask for: by a policy, or by flags that
+// make up a single rule.
 type ruleOptions struct {
 	policy                      string
 	superuser, adopt, exclusive bool
@@ -53,11 +53,11 @@ type ruleOptions struct {
 
 func (o *ruleOptions) group() flagGroup {
 	g := newGroup("Rule")
-	g.addPolicy(&o.policy, "policy `file`: which Secrets may request which accounts; without it any may, and the other flags of this group apply")
-	g.BoolVar(&o.superuser, "superuser", false, "the account is a superuser")
-	g.StringArrayVar(&o.groups, "group", nil, "put the account into this `group` of Nautobot; can be given several times")
-	g.BoolVar(&o.adopt, "adopt", false, "take over an existing account of that name")
-	g.StringArrayVar(&o.adoptFrom, "adopt-from", nil, "take over the account and tokens of this former `owner`, CLUSTER/NAMESPACE/NAME; can be given several times")
+	g.addPolicy(&o.policy, "policy `file`: which Secrets may request which accounts; without it every Secret may request any account, and the other flags of this group apply")
+	g.BoolVar(&o.superuser, "superuser", false, "make the account a superuser")
+	g.StringArrayVar(&o.groups, "group", nil, "put the account into this `group` in Nautobot; can be repeated")
+	g.BoolVar(&o.adopt, "adopt", false, "take over an existing account with the username in the Secret")
+	g.StringArrayVar(&o.adoptFrom, "adopt-from", nil, "take over the account and tokens of this former `owner`, [CLUSTER/]NAMESPACE/NAME; can be repeated")
 	g.BoolVar(&o.exclusive, "exclusive", false, "supersede the account's other tokens too, whoever made them")
 	return g
 }
@@ -75,9 +75,9 @@ type nautobotOptions struct {
 func (o *nautobotOptions) group() flagGroup {
 	o.superuserSecret, o.grace = "nautobot/nautobot-superuser", time.Hour
 	g := newGroup("Nautobot")
-	g.Var((*text)(&o.url), "nautobot-url", "`URL` of Nautobot, the only place that credentials are sent to (required)")
+	g.Var((*text)(&o.url), "nautobot-url", "`URL` of Nautobot, the only place credentials are sent to (required)")
 	g.BoolVar(&o.insecureHTTP, "insecure-http", false, "allow plain http to a host that is not loopback")
-	g.Var((*text)(&o.caFile), "nautobot-ca-file", "PEM `file` of CAs to trust in addition to the system's")
+	g.Var((*text)(&o.caFile), "nautobot-ca-file", "PEM `file` with CAs to trust in addition to the system's")
 	g.Var((*text)(&o.superuserSecret), "superuser-secret", "`namespace/name` of the Secret with the superuser token")
 	g.Var((*text)(&o.superuserSecretKey), "superuser-secret-key", "`key` of the superuser token in its Secret (default: apitoken or token, the first that is not empty)")
 	g.Var((*duration)(&o.grace), "rotation-grace", "how long a superseded token keeps working; 0 ends it at once")
@@ -89,12 +89,12 @@ func (o *nautobotOptions) addHostnames(g flagGroup) {
 	g.Var((*list)(&o.hostnames), "nautobot-hostname", "additional `host` names that Secrets may use for this Nautobot; comma-separated")
 }
 
-// clusterOptions say which cluster it is and how to reach it.
+// clusterOptions say which cluster this is and how to reach it.
 type clusterOptions struct{ kubeconfig, context, cluster string }
 
 func (o *clusterOptions) group() flagGroup {
 	g := newGroup("Cluster")
-	g.Var((*text)(&o.kubeconfig), "kubeconfig", "kubeconfig `file` (default: as kubectl; in a Pod its service account)")
+	g.Var((*text)(&o.kubeconfig), "kubeconfig", "kubeconfig `file` (default: the same as kubectl's; in a Pod, its service account)")
 	g.Var((*text)(&o.context), "context", "kubeconfig `context`")
 	return g
 }
@@ -104,7 +104,7 @@ func (o *clusterOptions) addCluster(g flagGroup) {
 	g.Var((*text)(&o.cluster), "cluster", "`name` of this cluster, part of every ownership mark")
 }
 
-// outputOptions say how much is done and what is told of it.
+// outputOptions say how much is done and how it is reported.
 type outputOptions struct {
 	dryRun, detailedExitcode, verbose bool
 	output, logFormat                 string
@@ -116,7 +116,7 @@ func (o *outputOptions) group() flagGroup {
 	o.output, o.timeout = "text", 2*time.Minute
 	g := newGroup("Output")
 	g.BoolVar(&o.dryRun, "dry-run", false, "read everything, write nothing, and print what would be done")
-	g.BoolVar(&o.detailedExitcode, "detailed-exitcode", false, "with --dry-run: exit with 4 if changes are pending")
+	g.BoolVar(&o.detailedExitcode, "detailed-exitcode", false, "with --dry-run: exit with code 4 if changes are pending")
 	g.VarP((*text)(&o.output), "output", "o", "`format` of the result: text, or json for one object per line")
 	g.Var((*text)(&o.logFormat), "log-format", "`format` of the logs: text or json (default: text on a terminal, else json)")
 	g.Var(&o.level, "log-level", "`level` of the logs: debug, info, warn or error")
@@ -126,7 +126,7 @@ func (o *outputOptions) group() flagGroup {
 }
 
 // addFlags gives a command the groups, in this order, and a --help that shows
-// them. Each flag tells which variable it can come from.
+// them. Each flag says which variable it can come from.
 func addFlags(cmd *cobra.Command, groups ...flagGroup) {
 	names := variables()
 	for _, g := range groups {
@@ -158,7 +158,7 @@ func flagError(err error) error {
 		flag := invalid.GetFlag()
 		switch {
 		case flag.Name == "dry-run":
-			return usagef("--dry-run: want no value, or true or false: there is one kind of dry run, which reads everything and writes nothing")
+			return usagef("--dry-run: want no value, or true or false: there is only one kind of dry run, which reads everything and writes nothing")
 		case flag.Value.Type() == "bool":
 			return usagef("%s: want true or false", flagAndVariable(flag.Name))
 		}
@@ -173,7 +173,7 @@ func flagError(err error) error {
 	return usageError{err}
 }
 
-// text is a flag's value without the blanks and newlines around it.
+// text is a flag's value without the spaces and newlines around it.
 type text string
 
 func (*text) Type() string         { return "string" }
@@ -181,7 +181,7 @@ func (t *text) String() string     { return string(*t) }
 func (t *text) Set(s string) error { *t = text(strings.TrimSpace(s)); return nil }
 
 // list is a flag that takes several values, separated by commas with or
-// without blanks, or given one after the other.
+// without spaces, or by repeating the flag.
 type list []string
 
 func (*list) Type() string     { return "list" }

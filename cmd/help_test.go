@@ -14,8 +14,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// The arguments of a process are there for everybody on the machine to see: no
-// flag takes a secret, and those settings that are secrets have no flag.
+// Everybody on the machine can see the arguments of a process: no flag takes a
+// secret, and those settings that are secrets have no flag.
 func TestNoFlagTakesASecret(t *testing.T) {
 	var secret []string
 	for field := range reflect.TypeFor[environment]().Fields() {

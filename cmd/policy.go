@@ -17,8 +17,8 @@ import (
 )
 
 // policyFile is a policy as it is written. A tag says where a list may be
-// empty: elsewhere an empty one means either everything or nothing, depending
-// on who reads it.
+// empty: anywhere else one reader would take an empty list for everything, and
+// another for nothing.
 type policyFile struct {
 	ManagedGroup *string    `json:"managedGroup"`
 	Rules        []ruleFile `json:"rules"`
@@ -47,8 +47,7 @@ func readPolicy(ctx context.Context, file string) (provision.Policy, error) {
 	return policy, err
 }
 
-// parsePolicy is strict: what it does not know, or what could be meant in two
-// ways, is a mistake.
+// parsePolicy is strict: anything unknown, and anything ambiguous, is a mistake.
 func parsePolicy(text []byte) (provision.Policy, error) {
 	document, err := kube.OnlyDocument(text)
 	if err != nil {
@@ -75,7 +74,7 @@ func parsePolicy(text []byte) (provision.Policy, error) {
 		}
 	}
 	if mistakes == nil && file.Rules == nil {
-		mistakes = append(mistakes, "rules: is required: without any, every Secret is refused")
+		mistakes = append(mistakes, "rules: required: without a rule every Secret is refused")
 	}
 	for i, r := range file.Rules {
 		rule := provision.Rule{

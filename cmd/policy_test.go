@@ -108,7 +108,7 @@ var badPolicies = map[string]struct{ text, want string }{
 	"a text":            {"rules\n", "want keys and values: " + topKeys},
 	"a list":            {"- namespace: a\n  usernames: [b]\n", "want keys and values: " + topKeys},
 
-	"no rules":               {"managedGroup: a\n", "rules: is required: without any, every Secret is refused"},
+	"no rules":               {"managedGroup: a\n", "rules: required: without a rule every Secret is refused"},
 	"an empty list of rules": {"rules: []\n", noRules},
 	"rules without a value":  {"rules:\n", noRules},
 	"rules that are no list": {"rules:\n  namespace: a\n  usernames: [b]\n", noRules},
@@ -138,7 +138,7 @@ var badPolicies = map[string]struct{ text, want string }{
 	"a namespace that YAML takes for on": {"rules:\n- namespace: on\n  usernames: [b]\n", "rules[0].namespace: " + aString},
 	"a namespace that is a list":         {"rules:\n- namespace: [a]\n  usernames: [b]\n", "rules[0].namespace: " + aString},
 
-	"no usernames":                   {"rules:\n- namespace: a\n", "rules[0].usernames: is required: globs of the account names that are allowed"},
+	"no usernames":                   {"rules:\n- namespace: a\n", "rules[0].usernames: required: globs of the account names that are allowed"},
 	"usernames without a value":      {"rules:\n- namespace: a\n  usernames:\n", "rules[0].usernames: " + aList},
 	"an empty list of usernames":     {"rules:\n- namespace: a\n  usernames: []\n", "rules[0].usernames: " + aList},
 	"usernames that are a text":      {"rules:\n- namespace: a\n  usernames: \"*\"\n", "rules[0].usernames: " + aList},
@@ -162,7 +162,7 @@ var badPolicies = map[string]struct{ text, want string }{
 	},
 	"several mistakes in what the keys mean": {
 		"managedGroup: ' '\nrules:\n- {namespace: A, usernames: [b]}\n- {namespace: c}\n",
-		aGroup + "; rules[0].namespace: want the name of one namespace; rules[1].usernames: is required: globs of the account names that are allowed",
+		aGroup + "; rules[0].namespace: want the name of one namespace; rules[1].usernames: required: globs of the account names that are allowed",
 	},
 
 	"two documents":                        {smallest + "---\n" + smallest, noYAML + "more than one document"},
@@ -285,10 +285,10 @@ func TestPolicyDecides(t *testing.T) {
 			},
 			nil, exitDone, "user/svc-openstack                created",
 		},
-		"a group that does not exist":        {func(*world) {}, nil, exitRefused, "refused"},
-		"a username that no rule allows":     {func(w *world) { w.put("username", "svc-other") }, nil, exitRefused, "Secret openstack/nautobot-token may have an account called *-openstack"},
-		"a Secret that no rule is for":       {func(w *world) { w.kube.Remove("openstack/nautobot-token") }, []string{"-n", "nautobot", "--"}, exitRefused, "there is no Secret"},
-		"a flag that stands in for the rule": {func(*world) {}, []string{"--superuser"}, exitUsage, ""},
+		"a group that does not exist":           {func(*world) {}, nil, exitRefused, "refused"},
+		"a username that no rule allows":        {func(w *world) { w.put("username", "svc-other") }, nil, exitRefused, "Secret openstack/nautobot-token may have an account called *-openstack"},
+		"a Secret that no rule is for":          {func(w *world) { w.kube.Remove("openstack/nautobot-token") }, []string{"-n", "nautobot", "--"}, exitRefused, "there is no Secret"},
+		"a flag that takes the place of a rule": {func(*world) {}, []string{"--superuser"}, exitUsage, ""},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -38,7 +38,7 @@ type row struct {
 	DryRun bool             `json:"dryRun,omitempty"`
 }
 
-// tell writes what was done, and the error that ended the work on the object.
+// tell prints what was done, and the error that ended the work on the object.
 // The columns are as wide as these lines need.
 func (p *printer) tell(object string, report provision.Report, err error) {
 	var rows []row
@@ -71,7 +71,7 @@ func (p *printer) tell(object string, report provision.Report, err error) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	_, _ = p.out.Write(lines.Bytes()) // finish asks how it went
+	_, _ = p.out.Write(lines.Bytes()) // finish looks at the error
 }
 
 // text is the line for people. Without " (dry run)" a dry run's is the same.
@@ -89,8 +89,8 @@ func (r row) text(width int) string {
 	return strings.TrimRight(text, " ")
 }
 
-// clean takes out of every text what could begin a second line. The texts are
-// Nautobot's in part.
+// clean removes from every text what could begin a second line. Some of the
+// texts are Nautobot's.
 func (r *row) clean() {
 	r.Object = oneLine(r.Object)
 	r.Fields, r.Notes = oneLineEach(r.Fields), oneLineEach(r.Notes)
@@ -104,8 +104,8 @@ func oneLineEach(texts []string) []string {
 	return clean
 }
 
-// oneLine is a text without what could begin a second line, or steer a
-// terminal, whoever it comes from.
+// oneLine is a text without what could begin a second line or control a
+// terminal, wherever the text comes from.
 func oneLine(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) {

@@ -28,7 +28,7 @@ unchanged, revoked, refused or failed. Logs go to standard error.
 Exit codes:
   0    done, or nothing to do
   1    failed, may work next time
-  2    a mistake in flags or environment
+  2    a mistake in flags, environment or policy file
   3    refused: the Secret, the ownership of an account or one of Nautobot's own
        rules forbids it
   4    only with --dry-run --detailed-exitcode: changes are pending
@@ -60,9 +60,9 @@ func (o *options) addProvisionFlags(cmd *cobra.Command) {
 // secretsInEnvironment is the part of a help text about what has no flag.
 const secretsInEnvironment = `The superuser token can be given in the environment instead of by its Secret,
 as NAUTOBOT_TOKEN, or as NAUTOBOT_TOKEN_FILE, a file that holds it. It has no
-flag: the arguments of a process are there for everybody to see.`
+flag: everybody on the machine can see the arguments of a process.`
 
-// runProvision is the whole way of one Secret: find it, provision it, tell.
+// runProvision does it all for one Secret: find it, provision it, report.
 func runProvision(cmd *cobra.Command, s *settings, args []string) error {
 	ctx, cancel := s.withTimeout(cmd.Context())
 	defer cancel()
@@ -105,7 +105,8 @@ func runProvision(cmd *cobra.Command, s *settings, args []string) error {
 	return o.err()
 }
 
-// nautobotClient finds the superuser token. It connects with the first request.
+// nautobotClient finds the superuser token. The client connects with its first
+// request.
 func (s *settings) nautobotClient(ctx context.Context, cluster *kube.Client, log *slog.Logger) (provision.Nautobot, provision.Sensitive, error) {
 	token, err := s.superuserToken(ctx, cluster)
 	if err != nil {
@@ -117,13 +118,13 @@ func (s *settings) nautobotClient(ctx context.Context, cluster *kube.Client, log
 	}), token, nil
 }
 
-// eventTimeout is what an Event may take: the run is over, and --timeout may be
-// the reason.
+// eventTimeout is how long an Event may take. It is not part of --timeout,
+// which may be what ended the run.
 const eventTimeout = 5 * time.Second
 
-// recordEvent tells the Secret's owner what was changed, or why nothing was, as
-// far as the cluster lets us. A run that found all in order records none, nor does
-// one that a signal stopped: ctx ends with it.
+// recordEvent tells the Secret's owner what was changed, or why nothing was, if
+// the cluster lets us. A run that found everything in order records none, nor
+// does one that a signal stopped: the signal ends ctx.
 func recordEvent(ctx context.Context, cluster *kube.Client, result provision.Result, err error, log *slog.Logger) {
 	if result.Secret.Name == "" || err == nil && !result.Report.Changed() {
 		return

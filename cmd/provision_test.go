@@ -194,11 +194,11 @@ func TestRefusals(t *testing.T) {
 		},
 		"it is meant for another Nautobot": {
 			secret(func(v map[string]string) { v["url"] = "https://evil.example.org" }),
-			`key "url": names another host than the Nautobot of this run (--nautobot-url, --nautobot-hostname)`, false,
+			`key "url": names a host other than this run's Nautobot (--nautobot-url, --nautobot-hostname)`, false,
 		},
 		"the account was made by hand": {
 			func(w *world) { w.nautobot.AddUser(nautobottest.User{Username: username}) },
-			`"svc-openstack" is an account that was not made for this Secret: choose another username, or allow to take it over with --adopt, or adopt: true in the policy's rule`, false,
+			`"svc-openstack" is an account that was not made for this Secret: choose another username, or allow taking it over with --adopt, or adopt: true in the policy's rule`, false,
 		},
 		"another account has the token": {
 			func(w *world) { w.nautobot.AddToken(nautobottest.Admin, nautobottest.Token{Key: key}) }, "", false,
@@ -263,7 +263,7 @@ func TestFailures(t *testing.T) {
 			func(t *testing.T, _ *world) { t.Setenv("NAUTOBOT_SUPERUSER_SECRET_KEY", "nosuch") },
 			"superuser token: Secret nautobot/nautobot-superuser: the key of --superuser-secret-key (NAUTOBOT_SUPERUSER_SECRET_KEY) is missing", false,
 		},
-		"the superuser token cannot stand in a header": {
+		"the superuser token cannot be sent in a header": {
 			func(_ *testing.T, w *world) {
 				w.kube.Put("nautobot/nautobot-superuser", map[string]string{"token": key + "\n" + newKey})
 			},
@@ -271,7 +271,7 @@ func TestFailures(t *testing.T) {
 		},
 		"RBAC forbids": {
 			func(_ *testing.T, w *world) { w.kube.RefuseAll(http.StatusForbidden) },
-			"; the service account needs a Role that allows to get it", true,
+			"; the service account needs a Role that allows it to get the Secret", true,
 		},
 		"a load balancer answers for the API server": {
 			func(_ *testing.T, w *world) {

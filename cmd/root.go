@@ -14,8 +14,8 @@ import (
 // Main runs the program with the arguments, streams and signals of the process
 // and returns its exit code.
 func Main() int {
-	// A reader that hangs up must not end the run between two writes. What
-	// cannot be printed is an error of its own, see finish.
+	// A reader that hangs up must not end the run between two writes. Output
+	// that cannot be printed is an error in itself, see finish.
 	signal.Ignore(syscall.SIGPIPE)
 	// net/http has a log of its own, and quotes in it what a server sent too much.
 	log.SetOutput(io.Discard) //nolint:forbidigo // it is silenced, not used
@@ -61,7 +61,7 @@ it again changes nothing.`,
 			return cmd.Help()
 		},
 	}
-	root.Flags().BoolVar(&version, "version", false, "print the version, as the command version does")
+	root.Flags().BoolVar(&version, "version", false, "print the version, like the version command")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return flagError(err) })
 	root.AddCommand(newProvisionCommand(), newSetupCommand(), newVersionCommand())
 	root.SetHelpCommand(newHelpCommand())

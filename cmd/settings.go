@@ -19,7 +19,7 @@ import (
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
 
-// settings are the options, checked, with what is in the files that they name.
+// settings are the options, checked, and the contents of the files they name.
 type settings struct {
 	options
 	nautobotURL *url.URL
@@ -54,7 +54,7 @@ func (o *options) check(ctx context.Context, flags *pflag.FlagSet) (*settings, e
 	return s, nil
 }
 
-// withTimeout ends with --timeout.
+// withTimeout returns a context that ends after --timeout.
 func (s *settings) withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, s.timeout, fmt.Errorf("--timeout of %s exceeded", s.timeout))
 }
@@ -69,7 +69,7 @@ func (s *settings) checkOutput() error {
 	case s.logFormat != "" && s.logFormat != "text" && s.logFormat != "json":
 		return fmt.Errorf("%s: want text or json", flagAndVariable("log-format"))
 	case s.detailedExitcode && !s.dryRun:
-		return fmt.Errorf("%s works with --dry-run only", flagAndVariable("detailed-exitcode"))
+		return fmt.Errorf("%s works only with --dry-run", flagAndVariable("detailed-exitcode"))
 	case s.timeout <= 0:
 		return fmt.Errorf("%s: want more than 0", flagAndVariable("timeout"))
 	case s.grace < 0:
@@ -78,7 +78,7 @@ func (s *settings) checkOutput() error {
 	return nil
 }
 
-// checkURL takes the URL of Nautobot, or of its API.
+// checkURL accepts the URL of Nautobot, or of its API.
 func (s *settings) checkURL() error {
 	if s.url == "" {
 		return fmt.Errorf("%s is required: the URL of Nautobot", flagAndVariable("nautobot-url"))
@@ -89,7 +89,7 @@ func (s *settings) checkURL() error {
 		return fmt.Errorf("%s: want https://HOST[:PORT][/PATH], without user, query or fragment", flagAndVariable("nautobot-url"))
 	}
 	if u.Scheme == "http" && !loopback(u.Hostname()) && !s.insecureHTTP {
-		return fmt.Errorf("%s: plain http shows passwords and tokens on the way: use https, or allow it with %s",
+		return fmt.Errorf("%s: plain http exposes passwords and tokens in transit: use https, or allow it with %s",
 			flagAndVariable("nautobot-url"), flagAndVariable("insecure-http"))
 	}
 	u.Path, u.RawPath = withoutAPI(u.Path), withoutAPI(u.RawPath)
@@ -120,7 +120,7 @@ func (s *settings) readRoots(ctx context.Context) error {
 		s.roots = x509.NewCertPool()
 	}
 	if !s.roots.AppendCertsFromPEM(bundle) {
-		return fmt.Errorf("%s: the file has no certificate in PEM", flagAndVariable("nautobot-ca-file"))
+		return fmt.Errorf("%s: the file contains no PEM certificate", flagAndVariable("nautobot-ca-file"))
 	}
 	return nil
 }
@@ -143,7 +143,7 @@ func (s *settings) checkPolicy(ctx context.Context, flags *pflag.FlagSet) error 
 	if s.policy != "" {
 		for _, flag := range []string{"superuser", "group", "adopt", "adopt-from", "exclusive"} {
 			if flags.Changed(flag) {
-				return fmt.Errorf("--%s does not go with %s: the policy's rules say it", flag, flagAndVariable("policy"))
+				return fmt.Errorf("--%s cannot be combined with %s: the policy's rules decide that", flag, flagAndVariable("policy"))
 			}
 		}
 		var err error
@@ -174,7 +174,7 @@ func (s *settings) connect(ctx context.Context) (*kube.Client, error) {
 	return cluster, nil
 }
 
-// logger writes for people on a terminal, and for machines elsewhere.
+// logger writes text on a terminal, and JSON elsewhere, unless told otherwise.
 func (s *settings) logger(stderr io.Writer) *slog.Logger {
 	format := s.logFormat
 	if format == "" {

@@ -95,7 +95,7 @@ func TestSettingsComeFromFlagThenEnvironmentThenDefault(t *testing.T) {
 func TestMistakesNameFlagAndVariable(t *testing.T) {
 	const (
 		aURL      = "want https://HOST[:PORT][/PATH], without user, query or fragment"
-		plainHTTP = "plain http shows passwords and tokens on the way: use https, or allow it with --insecure-http (NAUTOBOT_INSECURE_HTTP)"
+		plainHTTP = "plain http exposes passwords and tokens in transit: use https, or allow it with --insecure-http (NAUTOBOT_INSECURE_HTTP)"
 		aDuration = "want a duration such as 90s, 30m or 1h; a day is 24h"
 		aCluster  = "want lower-case letters, digits, - and ."
 	)
@@ -117,7 +117,7 @@ func TestMistakesNameFlagAndVariable(t *testing.T) {
 		"a CA file that is not there":      {"nautobot-ca-file", missing, "no such file or directory"},
 		"a CA file that is a directory":    {"nautobot-ca-file", filepath.Dir(missing), "is a directory"},
 		"a CA file without an end":         {"nautobot-ca-file", "/dev/zero", "the file is larger than 1048576 bytes"},
-		"a CA file without certificates":   {"nautobot-ca-file", noCA, "the file has no certificate in PEM"},
+		"a CA file without certificates":   {"nautobot-ca-file", noCA, "the file contains no PEM certificate"},
 		"a hostname with a path":           {"nautobot-hostname", "a,b/c", "want HOST or HOST:PORT"},
 		"a hostname with a password":       {"nautobot-hostname", "https://u:" + password + "@host", "want HOST or HOST:PORT"},
 		"a Secret without a namespace":     {"superuser-secret", "name", "want NAMESPACE/NAME"},
@@ -305,9 +305,9 @@ func TestOtherMistakes(t *testing.T) {
 		"a file that is not there": {[]string{"provision", "-f", "/nowhere/" + key}, nil, "nautobot-token: --filename: no such file or directory" + help},
 		"a file that is a folder":  {[]string{"provision", "-f", t.TempDir()}, nil, "nautobot-token: --filename: is a directory" + help},
 		"an output of no kind":     {with("-o", "yaml"), nil, "nautobot-token: --output: want text or json" + help},
-		"kubectl's dry run":        {with("--dry-run=client"), nil, "nautobot-token: --dry-run: want no value, or true or false: there is one kind of dry run, which reads everything and writes nothing" + help},
-		"detailed-exitcode alone":  {with("--detailed-exitcode"), nil, "nautobot-token: --detailed-exitcode works with --dry-run only" + help},
-		"a policy and a rule":      {with("--policy", "x", "--adopt-from", "a/b/c"), nil, "nautobot-token: --adopt-from does not go with --policy (NAUTOBOT_TOKEN_POLICY): the policy's rules say it" + help},
+		"kubectl's dry run":        {with("--dry-run=client"), nil, "nautobot-token: --dry-run: want no value, or true or false: there is only one kind of dry run, which reads everything and writes nothing" + help},
+		"detailed-exitcode alone":  {with("--detailed-exitcode"), nil, "nautobot-token: --detailed-exitcode works only with --dry-run" + help},
+		"a policy and a rule":      {with("--policy", "x", "--adopt-from", "a/b/c"), nil, "nautobot-token: --adopt-from cannot be combined with --policy (NAUTOBOT_TOKEN_POLICY): the policy's rules decide that" + help},
 		"a group without a name":   {with("--group="), nil, "nautobot-token: --group: want the name of a group: 1 to 150 characters, without white space around it" + help},
 		"an owner that is a token": {with("--adopt-from=" + key), nil, "nautobot-token: --adopt-from: want NAMESPACE/NAME or CLUSTER/NAMESPACE/NAME, as in the last name of the account" + help},
 		"no URL":                   {provisionIt, map[string]string{"NAUTOBOT_URL": " "}, "nautobot-token: --nautobot-url (NAUTOBOT_URL) is required: the URL of Nautobot" + help},
@@ -317,7 +317,7 @@ func TestOtherMistakes(t *testing.T) {
 			"nautobot-token: --kubeconfig (KUBECONFIG), --context: no cluster is configured" + help,
 		},
 		"no such context": {
-			with("--context", key), nil, "nautobot-token: --kubeconfig (KUBECONFIG), --context: there is no context of that name" + help,
+			with("--context", key), nil, "nautobot-token: --kubeconfig (KUBECONFIG), --context: there is no context with that name" + help,
 		},
 		"version with an argument":    {[]string{"version", "x"}, nil, "nautobot-token: unknown command \"x\" for \"nautobot-token version\"\nSee 'nautobot-token version --help'.\n"},
 		"completion with an argument": {[]string{"completion", "bash", "x"}, nil, "nautobot-token: unknown command \"x\" for \"nautobot-token completion bash\"\nSee 'nautobot-token completion bash --help'.\n"},

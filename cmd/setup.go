@@ -23,16 +23,16 @@ func newSetupCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "setup -f FILE",
 		Short: "Create a least-privilege provisioner account",
-		Long: `Setup needs the token of a superuser, once. It makes the group and the
-permission that let accounts manage their own tokens, and a provisioner: an
-account without a password that can see, make and change the members of that
-group, and nobody else. Its token serves as the superuser token of provision
-wherever no account is to be a superuser itself.
+		Long: `Setup needs a superuser's token, once. It creates the group and the permission
+that let accounts manage their own tokens, and a provisioner: an account without
+a password that can see, create and change the members of that group, and nobody
+else. The provision command can use the provisioner's token as its superuser
+token, unless an account is to be a superuser.
 
 FILE is the manifest of the Secret with the provisioner's token. If it does not
 exist, it is created with a new token (mode 0600); apply or seal it, then remove
-it. If it does, Nautobot gets the token in it, so running setup again changes
-nothing, and a new token rotates the old one.
+it. If it does exist, Nautobot gets the token that it holds: running setup again
+changes nothing, and a new token in the file rotates the old one.
 
 ` + secretsInEnvironment,
 		Example: `  nautobot-token setup -f provisioner.yaml --dry-run
@@ -58,7 +58,7 @@ nothing, and a new token rotates the old one.
 	account, rule := newGroup("Secret"), newGroup("Rule")
 	account.VarP((*text)(&given.file), "filename", "f", "manifest `file` of the Secret with the provisioner's token; created if it does not exist (required)")
 	account.StringVar(&username, "username", "nautobot-token-provisioner", "`name` of the provisioner's account")
-	rule.addPolicy(&given.policy, "policy `file` of the runs, if its managedGroup is not the default")
+	rule.addPolicy(&given.policy, "policy `file` that provision will use, if its managedGroup is not the default")
 	addFlags(cmd, account, rule, given.nautobotOptions.group(), given.clusterOptions.group(), given.outputOptions.group())
 	return cmd
 }
@@ -68,7 +68,7 @@ func checkSetup(s *settings, username string) error {
 	case s.file == "":
 		return errors.New("--filename is required: the manifest of the Secret with the provisioner's token")
 	case s.file == "-":
-		return errors.New("--filename: want a file: standard output has the result, which anybody may see")
+		return errors.New("--filename: want a file: standard output is for the result, which anybody may see")
 	case !provision.ValidUsername(username):
 		return errors.New("--username: want ASCII letters, digits and @ . + - _, starting and ending with a letter or digit")
 	}
@@ -114,8 +114,8 @@ func runSetup(cmd *cobra.Command, s *settings, username string) error {
 	return o.err()
 }
 
-// provisionerToken is the token in the manifest. If there is no such file it is
-// created with a new one; a dry run makes one too, but writes nothing.
+// provisionerToken is the token in the manifest. A file that does not exist is
+// created with a new token; a dry run makes a token too, but writes no file.
 func provisionerToken(ctx context.Context, s *settings) (token provision.Sensitive, created bool, err error) {
 	switch info, err := os.Stat(s.file); {
 	case errors.Is(err, fs.ErrNotExist):
@@ -149,9 +149,9 @@ func newToken() (provision.Sensitive, error) {
 	return provision.Hide(hex.EncodeToString(random)), nil
 }
 
-// createManifest writes the token for nobody else to read, and only to a file
-// that nobody else put there: O_EXCL does not follow a link either. A dry run
-// looks whether that would work.
+// createManifest writes the token to a file that nobody else can read and that
+// nobody else put there: O_EXCL does not follow a link either. A dry run checks
+// whether that would work.
 func createManifest(s *settings, token provision.Sensitive) (err error) {
 	if s.dryRun {
 		if _, err := os.Lstat(s.file); err == nil {
@@ -160,7 +160,7 @@ func createManifest(s *settings, token provision.Sensitive) (err error) {
 		_, err := os.Stat(filepath.Dir(s.file))
 		return err
 	}
-	// The names are quoted: 1234 or true would be read as something else.
+	// The names are quoted: YAML does not read 1234 or true as a string.
 	manifest := fmt.Sprintf(`# The token of the account that provisions the others. It must not have the
 # label token/type: it is not provisioned itself.
 apiVersion: v1

@@ -100,13 +100,13 @@ func readManifest(stdin io.Reader, name, namespace string) (kube.Manifest, error
 	return manifest, err
 }
 
-// A Secret can be missing for a moment, where it is deleted and made again: it
-// is gone if it is gone at each of some looks.
+// A Secret can be missing for a moment while it is deleted and created again: it
+// counts as gone if it is missing this many times in a row.
 const looks = 4
 
-var pauseBetweenLooks = time.Second // tests do not wait that long
+var pauseBetweenLooks = time.Second // tests set it to less
 
-// patientSource looks again where a Secret is missing.
+// patientSource looks again if a Secret is missing.
 type patientSource struct{ provision.Source }
 
 func (p patientSource) Secret(ctx context.Context) (provision.Secret, error) {

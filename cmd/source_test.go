@@ -69,7 +69,7 @@ func TestManifestThatIsWrong(t *testing.T) {
 	}
 }
 
-// A Secret that is deleted and made again is missing for a moment.
+// A Secret that is deleted and created again is missing for a moment.
 func TestMissingSecretIsLookedForAgain(t *testing.T) {
 	secrets := func(w *world) (n int) {
 		for _, request := range w.kube.Requests() {

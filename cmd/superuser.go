@@ -33,14 +33,14 @@ func (s *settings) takeToken(ctx context.Context, env environment) error {
 	return nil
 }
 
-// superuserToken is the one of the environment, or else the superuser Secret's.
-// No error of it is a refusal: the Secret may well come a little later.
+// superuserToken is the one from the environment, or else from the superuser
+// Secret. Its errors are never refusals: the Secret may well come a little later.
 func (s *settings) superuserToken(ctx context.Context, cluster *kube.Client) (provision.Sensitive, error) {
 	if !s.token.Empty() {
 		return s.token, nil
 	}
 	secret, err := cluster.Secret(ctx, s.superuserNamespace(), s.superuserName())
-	if err != nil { // %v: that this Secret is gone does not say that the other one is
+	if err != nil { // %v: if this Secret is gone, that says nothing about the account's
 		return provision.Sensitive{}, fmt.Errorf("superuser token: %v", err)
 	}
 	text, err := s.tokenOf(secret)
@@ -73,7 +73,7 @@ func (s *settings) tokenKeys() []string {
 func (s *settings) tokenOf(secret provision.Secret) (provision.Sensitive, error) {
 	keys := "the keys apitoken and token are"
 	if s.superuserSecretKey != "" {
-		keys = "the key of " + flagAndVariable("superuser-secret-key") + " is" // which may hold the token by mistake
+		keys = "the key of " + flagAndVariable("superuser-secret-key") + " is" // not its value, which may be the token by mistake
 	}
 	found := false
 	for _, key := range s.tokenKeys() {
@@ -90,8 +90,8 @@ func (s *settings) tokenOf(secret provision.Secret) (provision.Sensitive, error)
 }
 
 // readToken checks that a token can be sent in a header, and names the usual
-// ways to get it wrong. The rules for other tokens do not apply to it:
-// Nautobot's own setup makes shorter ones.
+// ways to get it wrong. The rules for the tokens in Secrets do not apply to it:
+// Nautobot's own setup creates shorter ones.
 func readToken(text string) (provision.Sensitive, error) {
 	text = strings.TrimSpace(text)
 	scheme, _, blank := strings.Cut(text, " ")

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Set by the linker; without it, what the Go toolchain knows has to do.
+// Set by the linker; without that, what the Go toolchain knows has to do.
 var (
 	version = ""
 	commit  = ""

@@ -21,10 +21,10 @@ const requestTimeout = 20 * time.Second
 
 // Client talks to one cluster.
 type Client struct {
-	// Namespace is the one to use where none is given: the kubeconfig
+	// Namespace is the one to use if none is given: the kubeconfig
 	// context's, or in a Pod the Pod's own.
 	Namespace string
-	// Log is told of waiting for the API server; nil: nobody is.
+	// Log gets a line about each wait for the API server; nil: nothing is logged.
 	Log *slog.Logger
 
 	rest  rest.Interface
@@ -43,7 +43,7 @@ func Connect(kubeconfig, context, userAgent string) (*Client, error) {
 	overrides := &clientcmd.ConfigOverrides{CurrentContext: context}
 	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides)
 	if raw, err := loader.RawConfig(); err == nil && context != "" && raw.Contexts[context] == nil {
-		return nil, errors.New("there is no context of that name")
+		return nil, errors.New("there is no context with that name")
 	}
 	config, err := loader.ClientConfig()
 	if clientcmd.IsEmptyConfig(err) {
@@ -69,8 +69,8 @@ func Connect(kubeconfig, context, userAgent string) (*Client, error) {
 	return &Client{Namespace: namespace, rest: client, pause: firstPause}, nil
 }
 
-// checkFiles finds files that cannot be opened, and does not show their names: one
-// of them may be a secret that was put into the wrong place, or the text of a
+// checkFiles finds files that cannot be opened, and does not show their names: a
+// name may be a secret that was put into the wrong place, or the text of a
 // kubeconfig.
 func checkFiles(rules *clientcmd.ClientConfigLoadingRules) error {
 	if rules.ExplicitPath != "" {
@@ -78,7 +78,7 @@ func checkFiles(rules *clientcmd.ClientConfigLoadingRules) error {
 		return withoutPath(err)
 	}
 	for _, file := range rules.Precedence {
-		if _, err := os.Stat(file); err != nil && !errors.Is(err, fs.ErrNotExist) { // kubectl passes those over
+		if _, err := os.Stat(file); err != nil && !errors.Is(err, fs.ErrNotExist) { // kubectl ignores missing ones
 			return withoutPath(err)
 		}
 	}
@@ -92,8 +92,8 @@ func withoutPath(err error) error {
 	return err
 }
 
-// checkPlugins finds what client-go tells of in several lines, and only with
-// the first request.
+// checkPlugins finds problems that client-go reports only with the first request,
+// and in several lines.
 func checkPlugins(config *rest.Config) error {
 	if config.AuthProvider != nil {
 		return errors.New("the kubeconfig's user has an auth-provider, which is not supported: use an exec plugin")
@@ -106,8 +106,8 @@ func checkPlugins(config *rest.Config) error {
 	return nil
 }
 
-// restClient knows the core API group and no other: the full clientset would
-// double the binary and the time to start.
+// restClient knows only the core API group: the full clientset would double the
+// size of the binary and the time it takes to start.
 func restClient(config *rest.Config) (rest.Interface, error) {
 	scheme := runtime.NewScheme()
 	if err := corev1.AddToScheme(scheme); err != nil {

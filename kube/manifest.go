@@ -15,17 +15,17 @@ import (
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
 
-const maxManifest = 2 << 20 // bytes; a Secret has 1 MiB at most, base64 and YAML add to it
+const maxManifest = 2 << 20 // bytes; a Secret has at most 1 MiB, and base64 and YAML add to that
 
 // Manifest is a Secret in a file.
 type Manifest struct{ secret provision.Secret }
 
-// Secret is the same each time: a file is read once.
+// Secret returns the same each time: the file is read once.
 func (m Manifest) Secret(context.Context) (provision.Secret, error) { return m.secret, nil }
 
 // ReadManifest reads one Secret in YAML or JSON, or a List with one. namespace
-// is for a Secret that names none, and has to agree with one that does; empty:
-// "default". What is wrong with a manifest is a *provision.Refusal.
+// is for a Secret that names none; one that names its namespace has to agree.
+// Without either it is "default". What is wrong with a manifest is a *provision.Refusal.
 func ReadManifest(from io.Reader, namespace string) (Manifest, error) {
 	text, err := io.ReadAll(io.LimitReader(from, maxManifest+1))
 	if err != nil {
@@ -49,7 +49,7 @@ func ReadManifest(from io.Reader, namespace string) (Manifest, error) {
 	var secret corev1.Secret
 	if unknown, err := strictjson.UnmarshalStrict(document, &secret); err != nil || len(unknown) > 0 {
 		// The decoder's text can show a value.
-		return Manifest{}, provision.NewRefusal("the manifest is not a Secret with values in base64 under data, or as they are under stringData (yes, no and numbers in quotes)")
+		return Manifest{}, provision.NewRefusal("the manifest is not a Secret with values in base64 under data, or as plain text under stringData (yes, no and numbers in quotes)")
 	}
 	switch {
 	case secret.Name == "":
@@ -70,8 +70,9 @@ func ReadManifest(from io.Reader, namespace string) (Manifest, error) {
 	return Manifest{toSecret(secret)}, nil
 }
 
-// onlySecret returns the Secret, or the one in a List as kubectl prints it.
-// Another kind is named: an ExternalSecret is easily taken for its Secret.
+// onlySecret returns the Secret, or the one in a List as kubectl prints it. The
+// error names any other kind: an ExternalSecret is easily mistaken for its
+// Secret.
 func onlySecret(document []byte) ([]byte, error) {
 	object, err := identify(document)
 	if err != nil {
@@ -92,7 +93,7 @@ func onlySecret(document []byte) ([]byte, error) {
 	return document, nil
 }
 
-// identity is what each object of Kubernetes says about itself.
+// identity is what every Kubernetes object says about itself.
 type identity struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
@@ -105,7 +106,7 @@ type identity struct {
 func identify(document []byte) (identity, error) {
 	var object identity
 	if err := strictjson.UnmarshalCaseSensitivePreserveInts(document, &object); err != nil {
-		return object, provision.NewRefusal("the manifest does not hold an object of Kubernetes")
+		return object, provision.NewRefusal("the manifest does not hold a Kubernetes object")
 	}
 	return object, nil
 }
@@ -115,7 +116,7 @@ const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 // name is KIND or KIND NAME, as far as these can be shown.
 func (i identity) name() string {
 	if i.Kind == "" || strings.Trim(i.Kind, letters) != "" {
-		return "an object of no known kind"
+		return "an object of unknown kind"
 	}
 	if validation.IsDNS1123Subdomain(i.Metadata.Name) != nil {
 		return i.Kind

@@ -119,7 +119,7 @@ type: Opaque
 }
 
 const (
-	notASecret  = "the manifest is not a Secret with values in base64 under data, or as they are under stringData (yes, no and numbers in quotes)"
+	notASecret  = "the manifest is not a Secret with values in base64 under data, or as plain text under stringData (yes, no and numbers in quotes)"
 	notYAML     = "the manifest is not YAML or JSON, or has a key twice"
 	moreThanOne = "the manifest holds more than one object, want one Secret"
 )
@@ -154,7 +154,7 @@ func TestReadManifestRefuses(t *testing.T) {
 			"apiVersion: external-secrets.io/v1\nkind: ExternalSecret\nmetadata: {name: svc}\n", "",
 			"the manifest holds ExternalSecret svc: want a Secret, apiVersion v1",
 		},
-		"no kind":                               {"metadata: {name: svc}\n", "", "the manifest holds an object of no known kind: want a Secret, apiVersion v1"},
+		"no kind":                               {"metadata: {name: svc}\n", "", "the manifest holds an object of unknown kind: want a Secret, apiVersion v1"},
 		"no name":                               {"apiVersion: v1\nkind: Secret\n", "", "the manifest has no metadata.name"},
 		"only a prefix":                         {"apiVersion: v1\nkind: Secret\nmetadata: {generateName: n-}\n", "", "the manifest has no metadata.name"},
 		"another namespace":                     {plain, "asked", `the manifest's namespace is "ns", the namespace asked for is "asked"`},
@@ -168,10 +168,10 @@ func TestReadManifestRefuses(t *testing.T) {
 		"a misspelt field":                      {plain + "stringdatas: {token: " + canary + "}\n", "", notASecret},
 		"a key twice":                           {plain + "stringData: {token: a, token: " + canary + "}\n", "", notYAML},
 		"an alias that was meant as a value":    {plain + "stringData: {token: *" + canary + "}\n", "", notYAML},
-		"a kind that is none":                   {"apiVersion: v1\nkind: " + canary + "\n", "", "the manifest holds an object of no known kind: want a Secret, apiVersion v1"},
+		"a kind that is none":                   {"apiVersion: v1\nkind: " + canary + "\n", "", "the manifest holds an object of unknown kind: want a Secret, apiVersion v1"},
 		"a name that is none":                   {"apiVersion: v1\nkind: Pod\nmetadata: {name: \"" + canary + "\\n\"}\n", "", "the manifest holds Pod: want a Secret, apiVersion v1"},
 		"no YAML":                               {canary + ": [\n", "", notYAML},
-		"a text":                                {canary, "", "the manifest does not hold an object of Kubernetes"},
+		"a text":                                {canary, "", "the manifest does not hold a Kubernetes object"},
 		"bytes that are no text":                {"\x00\xff\xfe" + canary, "", notYAML},
 		"aliases that multiply":                 {bomb(), "", notYAML},
 	}

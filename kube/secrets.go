@@ -12,14 +12,14 @@ import (
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
 
-// noSecret is an ErrNoSecret that says which, and in what way it is gone.
+// noSecret is an ErrNoSecret that says which Secret, and how it is gone.
 type noSecret struct{ text string }
 
 func (e noSecret) Error() string        { return e.text }
 func (e noSecret) Is(target error) bool { return target == provision.ErrNoSecret }
 
-// Secret reads a Secret. If there is none the error is provision.ErrNoSecret.
-// That is never said because of somebody else's 404.
+// Secret reads a Secret. If there is none, the error is provision.ErrNoSecret,
+// but never because of a 404 that is not the API server's.
 func (c *Client) Secret(ctx context.Context, namespace, name string) (provision.Secret, error) {
 	var secret corev1.Secret
 	err := c.patiently(ctx, func() error {
@@ -33,7 +33,7 @@ func (c *Client) Secret(ctx context.Context, namespace, name string) (provision.
 	case apierrors.IsNotFound(err):
 		err = elsewhere(http.StatusNotFound)
 	case apierrors.IsForbidden(err) && !apierrors.IsUnexpectedServerError(err):
-		err = fmt.Errorf("%w; the service account needs a Role that allows to get it", oneLine(err))
+		err = fmt.Errorf("%w; the service account needs a Role that allows it to get the Secret", oneLine(err))
 	case err == nil && (secret.Name != name || secret.Namespace != namespace):
 		err = errors.New("what answered is not a Kubernetes API server")
 	case err == nil && secret.DeletionTimestamp != nil:
@@ -45,7 +45,7 @@ func (c *Client) Secret(ctx context.Context, namespace, name string) (provision.
 }
 
 // isGone tells whether the API server itself says that there is no such
-// Secret: in a Status about it. client-go makes one up for any other 404.
+// Secret: in a Status about it. client-go makes up a Status for any other 404.
 func isGone(err error, name string) bool {
 	status, ok := errors.AsType[*apierrors.StatusError](err)
 	if !ok || !apierrors.IsNotFound(err) || apierrors.IsUnexpectedServerError(err) {
@@ -69,8 +69,8 @@ func (s source) Secret(ctx context.Context) (provision.Secret, error) {
 	return s.client.Secret(ctx, s.namespace, s.name)
 }
 
-// toSecret takes what provisioning needs of a Secret; its values cannot be
-// printed from then on.
+// toSecret takes what provisioning needs from a Secret; from then on its values
+// cannot be printed.
 func toSecret(secret corev1.Secret) provision.Secret {
 	data := map[string]provision.Sensitive{}
 	for key, value := range secret.Data {

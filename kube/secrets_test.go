@@ -85,7 +85,7 @@ func TestSecretFails(t *testing.T) {
 		"RBAC forbids it": {
 			kubetest.Refuse(403),
 			read + `secrets "nautobot-token" is forbidden: User "system:serviceaccount:nautobot-token:nautobot-token" cannot get resource "secrets" in API group "" ` +
-				`in the namespace "openstack"; the service account needs a Role that allows to get it`, false,
+				`in the namespace "openstack"; the service account needs a Role that allows it to get the Secret`, false,
 		},
 		"the login is not accepted":      {kubetest.Refuse(401), read + "Unauthorized", false},
 		"a proxy forbids it":             {answer(403, "text/html", "<html>\n"+canary), read + strings.Replace(notOurs, "404", "403", 1), false},

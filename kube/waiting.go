@@ -17,12 +17,13 @@ import (
 const (
 	firstPause   = 500 * time.Millisecond
 	longestPause = 5 * time.Second
-	// longestRetryAfter is as long as a server can make us wait.
+	// longestRetryAfter is the longest that a server can make us wait.
 	longestRetryAfter = 30 * time.Second
 )
 
-// patiently asks until there is an answer, or an error that does not pass by
-// itself, or ctx ends. Then the first reason to wait says best what is wrong.
+// patiently asks until there is an answer, or an error that does not go away by
+// itself, or ctx ends. If ctx ends, the first reason to wait best explains what
+// is wrong.
 func (c *Client) patiently(ctx context.Context, ask func() error) error {
 	backoff := wait.Backoff{Duration: c.pause, Factor: 2, Jitter: 0.2, Steps: 100, Cap: max(c.pause, longestPause)}
 	var first error
@@ -57,9 +58,8 @@ func (c *Client) patiently(ctx context.Context, ask func() error) error {
 	}
 }
 
-// temporary tells whether the same read may succeed a little later. A
-// certificate, a missing right or a Secret that is not there does not change
-// by waiting.
+// temporary tells whether the same read may succeed a little later. Waiting does
+// not help with a bad certificate, a missing right or a missing Secret.
 func temporary(err error) bool {
 	if status, ok := errors.AsType[*apierrors.StatusError](err); ok {
 		code := status.ErrStatus.Code
@@ -69,8 +69,8 @@ func temporary(err error) bool {
 		utilnet.IsTimeout(err) || utilnet.IsHTTP2ConnectionLost(err)
 }
 
-// reworded takes the words of others out of an error: client-go quotes what a
-// proxy sends.
+// reworded removes from an error the words of anybody but the API server:
+// client-go quotes what a proxy sends.
 func reworded(err error) error {
 	status, ok := errors.AsType[*apierrors.StatusError](err)
 	if ok && apierrors.IsUnexpectedServerError(err) && status.ErrStatus.Code != http.StatusTooManyRequests {
@@ -85,8 +85,8 @@ func elsewhere(status int32) error {
 
 const maxError = 500 // bytes
 
-// oneLine makes an error fit for a line of a log: some of client-go's have
-// several, with what a server or a plug-in printed.
+// oneLine makes an error fit on a log line: some of client-go's have several
+// lines, with what a server or a plug-in printed.
 func oneLine(err error) error {
 	text := strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool {
 		return r == ' ' || unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp)

@@ -69,7 +69,7 @@ func TestRefusedConnectionsAreWaitedFor(t *testing.T) {
 	}
 }
 
-// The first reason is told, at once where there is not enough time left.
+// The first reason is reported, at once if there is not enough time left.
 func TestGivingUp(t *testing.T) {
 	trouble := apierrors.NewInternalError(errors.New("etcd is away"))
 	later := apierrors.NewServiceUnavailable("later")

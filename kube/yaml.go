@@ -18,8 +18,8 @@ var (
 	errDocuments  = errors.New("more than one document")
 )
 
-// OnlyDocument turns the only YAML document of a text that is not empty into
-// JSON. A key that is there twice is an error, and so is a second document.
+// OnlyDocument turns the only YAML document in a text that is not empty into
+// JSON. A duplicate key is an error, and so is a second document.
 // Errors name lines and keys, and never show a value.
 func OnlyDocument(text []byte) ([]byte, error) {
 	var only []byte
@@ -49,9 +49,9 @@ func OnlyDocument(text []byte) ([]byte, error) {
 	return asJSON, nil
 }
 
-// documents counts those that are not empty, up to two. They can follow each
-// other without a line ---, and only the first would be read. What cannot be
-// parsed counts as one.
+// documents counts the documents that are not empty, up to two. One can follow
+// another without a line ---, and then only the first would be read. A text that
+// cannot be parsed counts as one.
 func documents(text []byte) (n int) {
 	for decoder := goyaml.NewDecoder(bytes.NewReader(text)); n < 2; {
 		var content any

@@ -32,8 +32,8 @@ func toGroups(read []group) []provision.Group {
 	return known
 }
 
-// toReferences names groups by id, or by name where there is none yet. The
-// model's own name is an accident of how go-nautobot was generated.
+// toReferences names groups by id, or by name if there is no id yet. The odd name
+// of the model is an accident of how go-nautobot was generated.
 func toReferences(groups []provision.Group) []nb.BulkWritableCableRequestStatus {
 	if groups == nil {
 		return nil
@@ -69,8 +69,8 @@ func (c *Client) GroupExists(ctx context.Context, name string) (bool, error) {
 	return false, err
 }
 
-// groupIsKnown finds out about a group without the right to see groups: as a
-// filter of users Nautobot takes the names of groups that exist only.
+// groupIsKnown finds out about a group without the right to see groups: in a
+// filter of users Nautobot accepts only the names of groups that exist.
 func (c *Client) groupIsKnown(ctx context.Context, name string, denied error) (bool, error) {
 	_, err := do[page[user]](ctx, c, asSuperuser("find group", "auth.view_group"), func(ctx context.Context) (*http.Response, error) {
 		_, resp, err := c.api.UsersUsersList(ctx).Groups([]string{name}).Limit(1).Execute()
@@ -85,7 +85,7 @@ func (c *Client) groupIsKnown(ctx context.Context, name string, denied error) (b
 	return err == nil, err
 }
 
-// CreateGroup makes a group.
+// CreateGroup creates a group.
 func (c *Client) CreateGroup(ctx context.Context, name string) error {
 	_, err := do[group](ctx, c, asSuperuser("create group", "auth.add_group").writing(), func(ctx context.Context) (*http.Response, error) {
 		_, resp, err := c.api.UsersGroupsCreate(ctx).GroupRequest(nb.GroupRequest{Name: name}).Execute()
@@ -104,7 +104,7 @@ type permission struct {
 	Groups      references
 }
 
-// What is written back, or decides whether to write, has to have been read.
+// Fields that are written back, or decide whether to write, must not be missing.
 func (p *permission) check() error {
 	return cmp.Or(
 		want(p.ID != "" && p.Name != "" && p.Enabled != nil && p.ObjectTypes != nil && p.Actions != nil && p.Constraints != nil),
@@ -112,8 +112,8 @@ func (p *permission) check() error {
 	)
 }
 
-// references are the groups of a user or a permission. What was not read must
-// not be taken for an empty list, nor written back.
+// references are the groups of a user or a permission. A list that is missing
+// must not be taken for an empty one, nor written back.
 type references []group
 
 func (r references) check() error {
@@ -138,7 +138,7 @@ func (c *Client) Permission(ctx context.Context, name string) (*provision.Permis
 			continue
 		}
 		var constraints map[string]any
-		_ = json.Unmarshal(p.Constraints, &constraints) // a list is none of ours
+		_ = json.Unmarshal(p.Constraints, &constraints) // a list cannot be ours
 		return &provision.Permission{
 			ID: p.ID, Name: p.Name, Enabled: *p.Enabled, ObjectTypes: p.ObjectTypes,
 			Actions: p.Actions, Constraints: constraints, Groups: toGroups(p.Groups),
@@ -147,7 +147,7 @@ func (c *Client) Permission(ctx context.Context, name string) (*provision.Permis
 	return nil, nil
 }
 
-// SavePermission creates it where the ID is empty, else overwrites it.
+// SavePermission creates it if the ID is empty, and otherwise overwrites it.
 func (c *Client) SavePermission(ctx context.Context, p provision.Permission) error {
 	call := asSuperuser("create permission", "users.add_objectpermission").writing()
 	if p.ID != "" {

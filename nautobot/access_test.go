@@ -94,8 +94,8 @@ func TestSavePermission(t *testing.T) {
 		before *nautobottest.Permission
 		kept   func(*nautobottest.Permission)
 	}{
-		"made where there is none": {nil, func(*nautobottest.Permission) {}},
-		"overwritten, but for what is not ours": {
+		"created if there is none": {nil, func(*nautobottest.Permission) {}},
+		"overwritten, except what is not ours": {
 			&nautobottest.Permission{
 				Name: "p", Description: "by hand", Disabled: true, ObjectTypes: []string{"users.user"},
 				Actions: []string{"view"}, Groups: []string{"other"}, Users: []string{account},

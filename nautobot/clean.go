@@ -14,30 +14,30 @@ import (
 )
 
 const (
-	maxReason = 500  // bytes that show
-	maxText   = 4096 // bytes that are looked at: a long secret in any escapes after maxReason
+	maxReason = 500  // bytes that are shown
+	maxText   = 4096 // bytes that are examined: room for a long, escaped secret after maxReason
 	redacted  = "[redacted]"
 	partOfKey = 6 // characters: as many as Nautobot shows of a key
 )
 
-// secret is one that must not show in any form; of a token not even a part.
+// secret must not show in any form; of a token, not even a part may show.
 type secret struct {
 	provision.Sensitive
 	token bool
 }
 
-// clean makes a text of an answer fit for a line of a log. A text that holds a
-// secret in any form is dropped whole: what is left of "This password is too
-// short" without the password "short" tells it.
+// clean makes a text from an answer fit for a log line. A text that holds a
+// secret in any form is dropped as a whole: "This password is too short" with the
+// password "short" cut out would give it away.
 func clean(text string, secrets []secret) string {
-	text = text[:min(len(text), maxText)] // what is cut off does not show either
+	text = text[:min(len(text), maxText)] // what is cut off is not shown either
 	for _, form := range decodings(text) {
 		if slices.ContainsFunc(secrets, func(s secret) bool { return s.showsIn(form) }) {
 			return redacted
 		}
 	}
 	text = strings.Map(func(r rune) rune {
-		// Characters that break a line, or turn round what is read of it.
+		// Characters that break a line, or reverse its direction.
 		if unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) {
 			return ' '
 		}
@@ -54,8 +54,8 @@ func limit(text string) string {
 	return text
 }
 
-// showsIn tells whether a text holds the secret as it is or in base64, or a
-// part of a token as long as Nautobot shows.
+// showsIn tells whether a text holds the secret as it is or in base64, or a part
+// of a token that is as long as the part Nautobot shows.
 func (s secret) showsIn(text string) bool {
 	if s.Empty() {
 		return false
@@ -73,25 +73,26 @@ func (s secret) showsIn(text string) bool {
 	return slices.ContainsFunc(inBase64(s.Reveal()), func(form string) bool { return strings.Contains(text, form) })
 }
 
-// baseAlphabet makes one of the two alphabets of base64, without line breaks.
+// baseAlphabet turns one of the two alphabets of base64 into the other, and drops
+// white space.
 var baseAlphabet = strings.NewReplacer("-", "+", "_", "/", "\n", "", "\r", "", " ", "")
 
-// inBase64 are the characters that every text with the secret in it has in
-// base64, one for each place at which the secret can begin in a group.
+// inBase64 returns what the base64 of every text that contains the secret
+// contains: one form for each position at which the secret can begin in a group.
 func inBase64(secret string) []string {
 	var forms []string
 	for before := range 3 {
 		text := base64.RawStdEncoding.EncodeToString([]byte(strings.Repeat("x", before) + secret))
 		from, to := (before*8+5)/6, (before+len(secret))*8/6
-		if to-from >= 4 { // shorter ones are in every other word
+		if to-from >= 4 { // shorter ones would match ordinary words
 			forms = append(forms, text[from:to])
 		}
 	}
 	return forms
 }
 
-// decodings are the text, and what it says once its escapes are undone: those
-// of URLs, JSON and HTML, up to three deep.
+// decodings returns the text, and the text with its escapes undone: those of
+// URLs, JSON and HTML, up to three levels deep.
 func decodings(text string) []string {
 	all := []string{text}
 	for range 3 {
@@ -106,7 +107,7 @@ func decodings(text string) []string {
 	return all
 }
 
-// They are made when a text is first looked at: most runs look at none.
+// Compiled when they are first needed: most runs do not need them.
 var (
 	inURL  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`%[0-9a-fA-F]{2}`) })
 	inJSON = sync.OnceValue(func() *regexp.Regexp {
@@ -118,7 +119,7 @@ var (
 )
 
 // htmlNames are the characters that HTML has to escape. The standard library
-// knows two thousand more, which no server writes for what a secret is made of.
+// knows two thousand more, which no server uses for the characters of a secret.
 var htmlNames = map[string]string{"amp": "&", "lt": "<", "gt": ">", "quot": `"`, "apos": "'"}
 
 func fromHTML(text string) string {
@@ -143,7 +144,7 @@ func fromURL(text string) string {
 	})
 }
 
-// fromForm is fromURL where blanks are written as plus signs.
+// fromForm is fromURL with spaces written as plus signs.
 func fromForm(text string) string { return fromURL(strings.ReplaceAll(text, "+", " ")) }
 
 func fromJSON(text string) string {
@@ -153,7 +154,7 @@ func fromJSON(text string) string {
 			return string([]byte{byte(code)})
 		}
 		if len(escape) == 2 {
-			return escape[1:] // what it says of line breaks and the like does not matter: no secret has any
+			return escape[1:] // not right for line breaks and the like, but no secret has any
 		}
 		var units []uint16 // two of them make an emoji
 		for code := range strings.SplitSeq(escape[2:], `\u`) {

@@ -21,7 +21,7 @@ import (
 
 // Config says which Nautobot, and with whose rights.
 type Config struct {
-	URL       *url.URL // origin, and a path where Nautobot is not at the root
+	URL       *url.URL // origin, and a path if Nautobot is not at the root
 	Roots     *x509.CertPool
 	Token     provision.Sensitive // the superuser token
 	UserAgent string
@@ -31,9 +31,9 @@ type Config struct {
 	// Pause is how long to wait before a request is sent again, twice as long
 	// each time, up to about 5 s; 0: half a second.
 	Pause time.Duration
-	// Transport stands in for the network in tests; nil: the network.
+	// Transport replaces the network in tests; nil: the network.
 	Transport http.RoundTripper
-	// Proxy finds the proxy of a request by https; nil: the environment's.
+	// Proxy finds the proxy for an https request; nil: the environment's.
 	Proxy func(*http.Request) (*url.URL, error)
 }
 
@@ -41,10 +41,10 @@ const (
 	requestTimeout = 20 * time.Second
 	firstPause     = 500 * time.Millisecond
 	longestPause   = 5 * time.Second
-	// longestRetryAfter is as long as a server can make us wait.
+	// longestRetryAfter is the longest that a server can make us wait.
 	longestRetryAfter = 30 * time.Second
-	// foreignRepeats is how often a read is sent again that something else
-	// than Nautobot refused: a firewall may take a moment to know us.
+	// foreignRepeats is how often a read is sent again that something other
+	// than Nautobot refused: a firewall may take a moment to let us through.
 	foreignRepeats = 3
 )
 
@@ -59,7 +59,7 @@ type Client struct {
 
 var _ provision.Nautobot = (*Client)(nil)
 
-// New makes a client. It connects to nothing yet.
+// New makes a client. It does not connect yet.
 func New(config Config) *Client {
 	settings := nb.NewConfiguration()
 	settings.Servers = nb.ServerConfigurations{{URL: strings.TrimRight(config.URL.String(), "/") + "/api"}}
@@ -74,7 +74,7 @@ func New(config Config) *Client {
 	}
 }
 
-// call is one request: who asks for what.
+// call is one request: who asks, and for what.
 type call struct {
 	operation string
 	needs     string          // the permission that the superuser token's account needs
@@ -84,7 +84,7 @@ type call struct {
 	write     bool
 }
 
-// asSuperuser is a read with the rights of the superuser token.
+// asSuperuser is a read with the superuser token's rights.
 func asSuperuser(operation, needs string) call { return call{operation: operation, needs: needs} }
 
 // as is a read as the account itself.
@@ -106,7 +106,7 @@ func (c call) bySuperuser() bool {
 }
 
 // context puts the credentials where go-nautobot looks for them: always
-// exactly one of the two kinds, except where none is wanted.
+// exactly one of the two kinds, or none for an anonymous call.
 func (c *Client) context(ctx context.Context, call call) context.Context {
 	token := c.token
 	switch {
@@ -125,12 +125,13 @@ func (c *Client) context(ctx context.Context, call call) context.Context {
 }
 
 // do sends a request and decodes its answer into T. send gets the context to
-// use and returns what go-nautobot's Execute returned, less the model. It is
-// sent again where that may help and cannot harm, until ctx ends: see again.
+// use and returns what go-nautobot's Execute returned, without the model. The
+// request is sent again if that may help and can do no harm, until ctx ends: see
+// again.
 func do[T any](ctx context.Context, c *Client, call call, send func(context.Context) (*http.Response, error)) (T, error) {
 	backoff := wait.Backoff{Duration: c.pause, Factor: 2, Jitter: 0.2, Steps: 100, Cap: max(c.pause, longestPause)}
 	foreign := 0
-	var first error // says best why we wait
+	var first error // best explains why we wait
 	for {
 		value, err := once[T](ctx, c, call, send)
 		if err != nil && first != nil && ctx.Err() != nil {
@@ -146,7 +147,7 @@ func do[T any](ctx context.Context, c *Client, call call, send func(context.Cont
 		first = cmp.Or(first, err)
 		pause, about := failed.retryAfter, failed.retryAfter
 		if pause == 0 {
-			about = backoff.Duration // the rest is chance
+			about = backoff.Duration // without the jitter
 			pause = backoff.Step()
 		}
 		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < pause {
@@ -165,8 +166,8 @@ func do[T any](ctx context.Context, c *Client, call call, send func(context.Cont
 
 func gaveUp(why error) error { return fmt.Errorf("gave up waiting: %w", why) }
 
-// once sends the request once. A signal does not break it off: the context is
-// looked at before it, and only its deadline holds during it.
+// once sends the request once. A signal does not interrupt it: ctx is checked
+// beforehand, and during the request only its deadline counts.
 func once[T any](ctx context.Context, c *Client, call call, send func(context.Context) (*http.Response, error)) (T, error) {
 	var value T
 	if err := ctx.Err(); err != nil {
@@ -200,11 +201,11 @@ func once[T any](ctx context.Context, c *Client, call call, send func(context.Co
 
 // classify tells an answer from the lack of one, and Nautobot's answers from
 // those of others. go-nautobot also reports an answer that its own models
-// cannot read; that is for decoding to find out.
+// cannot read; whether ours can shows when it is decoded.
 func (c *Client) classify(call call, resp *http.Response, err error) *Error {
 	failed := &Error{Operation: call.operation, write: call.write}
 	cleaned := func(text string) string { return clean(text, c.secrets(call)) }
-	var arrived *nb.GenericOpenAPIError // the body came whole; model or status was not liked
+	var arrived *nb.GenericOpenAPIError // the whole body arrived; go-nautobot did not like its shape or the status
 	if resp == nil || err != nil && !errors.As(err, &arrived) {
 		failed.unanswered(err)
 		failed.Reason = cleaned(failed.Reason)
@@ -235,7 +236,7 @@ func (c *Client) classify(call call, resp *http.Response, err error) *Error {
 	return failed
 }
 
-// retryAfter reads a number of seconds or a time; 0: it says neither.
+// retryAfter reads a number of seconds or a time; 0: the text is neither.
 func retryAfter(text string) time.Duration {
 	var pause time.Duration
 	if seconds, err := strconv.Atoi(text); err == nil {
@@ -246,8 +247,8 @@ func retryAfter(text string) time.Duration {
 	return max(0, min(pause, longestRetryAfter))
 }
 
-// unreadable says of an answer no more than its type: the text of a decoding
-// error can quote what it could not decode.
+// unreadable says no more about an answer than its type: the text of a decoding
+// error can quote what could not be decoded.
 func (c *Client) unreadable(call call, resp *http.Response, err error) *Error {
 	if errors.Is(err, errKeysHidden) {
 		return keysHidden(call, resp.StatusCode)
@@ -258,8 +259,9 @@ func (c *Client) unreadable(call call, resp *http.Response, err error) *Error {
 	return failed
 }
 
-// secrets are what a request knows. Nautobot takes tokens of 40 characters
-// only; the superuser's can be shorter, since its setup does not ask.
+// secrets returns the secrets that a request knows. Nautobot's API accepts only
+// tokens of 40 characters; the superuser's can be shorter, since Nautobot's own
+// setup does not check.
 func (c *Client) secrets(call call) []secret {
 	all := []secret{{c.token, true}}
 	for _, text := range call.secrets {

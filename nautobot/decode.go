@@ -11,15 +11,15 @@ import (
 )
 
 var (
-	// errShape is every decoding error: the text of a real one can quote what
-	// it could not decode.
-	errShape = errors.New("JSON of another shape than Nautobot's")
-	// errKeysHidden: tokens come without their keys.
+	// errShape replaces every decoding error, whose text could quote what
+	// could not be decoded.
+	errShape = errors.New("JSON of a shape other than Nautobot's")
+	// errKeysHidden: tokens arrive without their keys.
 	errKeysHidden = errors.New("tokens are listed without their keys")
 )
 
 // decode reads an answer into a pointer to one of our narrow structs. JSON that
-// lacks what Nautobot always says is another server's, and proves nothing.
+// lacks what Nautobot always sends is from another server, and proves nothing.
 func decode(resp *http.Response, into any) error {
 	if _, ok := into.(*nothing); ok {
 		if resp.StatusCode != http.StatusNoContent {
@@ -34,7 +34,7 @@ func decode(resp *http.Response, into any) error {
 	return check(into)
 }
 
-// checked is an answer that knows what Nautobot always says in it.
+// checked is an answer that knows what Nautobot always puts into it.
 type checked interface{ check() error }
 
 func check(value any) error {
@@ -44,7 +44,7 @@ func check(value any) error {
 	return nil
 }
 
-// want is for what an answer has to have.
+// want is nil if an answer has what it must have.
 func want(has bool) error {
 	if !has {
 		return errShape
@@ -55,7 +55,7 @@ func want(has bool) error {
 // nothing is the answer to a request that deletes.
 type nothing struct{}
 
-// object is an answer of which only the kind counts.
+// object is an answer that only has to be a JSON object.
 type object map[string]any
 
 func (o *object) check() error { return want(*o != nil) }
@@ -85,8 +85,8 @@ const (
 	maxObjects  = 100 * largestPage
 )
 
-// all reads every page of a list. Pages are asked for by offset: the links in
-// the answers follow whatever host a request claims to be for.
+// all reads every page of a list. It asks for pages by offset: the links in the
+// answers name whatever host the request claimed to be for.
 func all[T any](ctx context.Context, c *Client, call call, send func(ctx context.Context, offset int32) (*http.Response, error)) ([]T, error) {
 	var items []T
 	for {

@@ -1,7 +1,7 @@
 // Package nautobot is the adapter to Nautobot's REST API, versions 2.4 to
-// 3.2: users, tokens, groups and permissions, over go-nautobot.
+// 3.2: users, tokens, groups and permissions, by way of go-nautobot.
 //
 // go-nautobot builds and sends the requests. Its models cannot read a user
 // from Nautobot 3, so answers are decoded here, from the body into structs
-// with the fields that are needed and no other.
+// with only the fields that are needed.
 package nautobot

@@ -20,8 +20,8 @@ import (
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
 
-// Error is a request that did not succeed. Its text holds no body, no query
-// and none of the secrets that the request knew.
+// Error is a request that failed. Its text holds no body, no query and none of
+// the secrets that the request knew.
 type Error struct {
 	Operation string // "create token"
 	Status    int    // 0: no answer came
@@ -29,12 +29,12 @@ type Error struct {
 	Hint      string // what may be wrong, if that is known
 
 	write      bool
-	foreign    bool          // a refusal in words that are not Nautobot's
-	permanent  bool          // it does not pass by itself
+	foreign    bool          // a refusal that is not in Nautobot's words
+	permanent  bool          // it does not go away by itself
 	kind       error         // ErrDenied or one of the token errors of package provision, or nil
-	detail     string        // Nautobot's words, as they are: only to compare
-	fields     []string      // that Nautobot found fault with
-	retryAfter time.Duration // that the server asks for; 0: it does not
+	detail     string        // Nautobot's words, unchanged: only for comparisons
+	fields     []string      // that Nautobot rejected
+	retryAfter time.Duration // that the server asks for; 0: it asks for none
 	cause      error         // of a missing answer
 }
 
@@ -68,15 +68,15 @@ func (e *Error) Is(target error) bool {
 	case provision.ErrRejected:
 		return len(e.fields) > 0
 	case provision.ErrUncertain:
-		// 404: what was to be changed went away meanwhile.
+		// 404: what was to be changed has gone in the meantime.
 		return e.write && (e.foreign || e.Status < 300 || e.Status >= 500 || e.Status == http.StatusNotFound)
 	}
 	return e.kind != nil && e.kind == target
 }
 
 // again tells whether the same request may succeed a little later and may be
-// sent again. A write may only where it is certain that nothing was done; for
-// all else whoever asked has to look first.
+// sent again. A write may be only if it is certain that nothing was done;
+// otherwise whoever sent it has to look first.
 func (e *Error) again(foreignBefore int) bool {
 	switch {
 	case e.Status == http.StatusTooManyRequests:
@@ -96,9 +96,9 @@ var tokenErrors = map[string]error{
 	"User inactive": provision.ErrUserInactive,
 }
 
-// readBody reads what Nautobot says of a request that it did not carry out:
-// {"detail": text}, or {field: [text, ...]}, or a list of the latter. Whoever
-// says it in another way is not Nautobot, and nothing of it counts or shows.
+// readBody reads what Nautobot says about a request that it did not carry out:
+// {"detail": text}, or {field: [text, ...]}, or a list of the latter. Anything in
+// another form is not from Nautobot: it does not count, and is not shown.
 func (e *Error) readBody(resp *http.Response, call call, clean func(string) string) {
 	body, _ := io.ReadAll(resp.Body)
 	var answer any
@@ -125,7 +125,7 @@ func (e *Error) readBody(resp *http.Response, call call, clean func(string) stri
 	case len(body) == 0:
 		e.Reason = "an empty body"
 	case isJSON:
-		e.Reason = "JSON of another shape than Nautobot's"
+		e.Reason = "JSON of a shape other than Nautobot's"
 	default:
 		e.Reason = clean(mediaType(resp))
 	}
@@ -135,7 +135,7 @@ func (e *Error) readBody(resp *http.Response, call call, clean func(string) stri
 	}
 }
 
-// wantsTLS knows how Go, nginx and Apache answer plain http on a port for TLS.
+// wantsTLS recognizes how Go, nginx and Apache answer plain http on a TLS port.
 func wantsTLS(body []byte) bool {
 	text := strings.ToLower(string(body))
 	return strings.Contains(text, "plain http") || strings.Contains(text, "http request to an https server")
@@ -147,7 +147,7 @@ func detailOf(answer any) (string, bool) {
 	return detail, ok && len(object) == 1
 }
 
-// maxTexts is how many texts are looked at: more do not fit a line.
+// maxTexts is how many texts are kept: more would not fit on a line.
 const maxTexts = 20
 
 // fieldErrors returns the texts about fields, and the fields' names.
@@ -177,8 +177,8 @@ func fieldErrors(answer any, clean func(string) string) (said, fields []string, 
 	return said, fields, len(fields) > 0
 }
 
-// textsOf are the texts about one field: a list, or for a field that is a list
-// itself an object of such lists by position.
+// textsOf returns the texts about one field: a list, or for a field that is
+// itself a list, an object with such lists by position.
 func textsOf(value any) (texts []string, ok bool) {
 	switch value := value.(type) {
 	case []any:
@@ -201,7 +201,7 @@ func textsOf(value any) (texts []string, ok bool) {
 	return texts, len(texts) > 0
 }
 
-// mediaType is what kind of body came.
+// mediaType is the type of the body.
 func mediaType(resp *http.Response) string {
 	kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
 	if kind == "" {
@@ -229,7 +229,7 @@ func redirect(resp *http.Response) (reason, hint string) {
 	return "a redirect to " + origin + ", which is not followed", hint
 }
 
-// proxyError is the answer of a proxy that does not let us through to the server.
+// proxyError is the answer of a proxy that does not let us through.
 type proxyError struct{ status int }
 
 func (e proxyError) Error() string {
@@ -237,13 +237,13 @@ func (e proxyError) Error() string {
 }
 
 var (
-	errNotHTTP = errors.New("what came is not HTTP")
+	errNotHTTP = errors.New("the answer is not HTTP")
 	errBroken  = errors.New("the connection broke")
 )
 
 // unanswered is the error of a request that got no usable answer, without the
-// URL, which names the account. Only texts are taken that cannot quote what
-// came over the wire.
+// URL, which names the account. Only texts that cannot quote what came over the
+// wire are used.
 func (e *Error) unanswered(err error) {
 	e.cause = err
 	if asURL, ok := errors.AsType[*url.Error](err); ok {
@@ -283,7 +283,7 @@ func (e *Error) unanswered(err error) {
 	}
 }
 
-// certificateHint says what mends a certificate that is not accepted.
+// certificateHint says what to do about a certificate that is not accepted.
 func certificateHint(err error) string {
 	host, wrongHost := errors.AsType[x509.HostnameError](err)
 	invalid, isInvalid := errors.AsType[x509.CertificateInvalidError](err)

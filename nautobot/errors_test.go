@@ -103,27 +103,27 @@ func TestAnswersByKind(t *testing.T) {
 			404, json, `{"detail":"Invalid token"}`, "Nautobot answered 404: Invalid token", "", "", nil, []error{provision.ErrUncertain},
 		},
 		"an API gateway's words": {
-			403, json, `{"message":"` + key + `"}`, "the answer was 403: JSON of another shape than Nautobot's" + foreignHint, "", "",
+			403, json, `{"message":"` + key + `"}`, "the answer was 403: JSON of a shape other than Nautobot's" + foreignHint, "", "",
 			nil,
 			[]error{provision.ErrUncertain},
 		},
 		"an API gateway's words, one of them detail": {
 			403, "application/problem+json", `{"detail":"Invalid token","status":403}`,
-			"the answer was 403: JSON of another shape than Nautobot's" + foreignHint, "", "", nil,
+			"the answer was 403: JSON of a shape other than Nautobot's" + foreignHint, "", "", nil,
 			[]error{provision.ErrUncertain},
 		},
 		"a list of errors that is no list of texts": {
-			400, json, `{"errors":[{"code":1020}]}`, "the answer was 400: JSON of another shape than Nautobot's" + foreignHint, "", "",
+			400, json, `{"errors":[{"code":1020}]}`, "the answer was 400: JSON of a shape other than Nautobot's" + foreignHint, "", "",
 			nil,
 			[]error{provision.ErrUncertain},
 		},
 		"a field beside what is no field": {
-			400, json, `{"key":["taken"],"success":false}`, "the answer was 400: JSON of another shape than Nautobot's" + foreignHint, "", "",
+			400, json, `{"key":["taken"],"success":false}`, "the answer was 400: JSON of a shape other than Nautobot's" + foreignHint, "", "",
 			nil,
 			[]error{provision.ErrUncertain},
 		},
 		"fields with a status for something else": {
-			403, json, `{"key":["taken"]}`, "the answer was 403: JSON of another shape than Nautobot's" + foreignHint, "", "",
+			403, json, `{"key":["taken"]}`, "the answer was 403: JSON of a shape other than Nautobot's" + foreignHint, "", "",
 			nil,
 			[]error{provision.ErrUncertain},
 		},

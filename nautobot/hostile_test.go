@@ -219,7 +219,7 @@ func TestAnswersWithMissingFields(t *testing.T) {
 	}
 }
 
-// What is written back has to have been read: a list that is not there is not
+// Fields that are written back must not be missing: a list that is not there is not
 // an empty list.
 func TestAnswersWithoutWhatDecides(t *testing.T) {
 	user := map[string]any{

@@ -238,7 +238,7 @@ func TestPlainHTTPNeverGoesThroughAProxy(t *testing.T) {
 }
 
 // Each kind of certificate that is not accepted has a cure of its own, and
-// none passes by waiting. All are given as CA file, but for the unknown one.
+// none passes by waiting. All are given as CA file, except the unknown one.
 func TestCertificatesThatAreNotAccepted(t *testing.T) {
 	tests := map[string]struct {
 		certificate x509.Certificate
@@ -329,7 +329,7 @@ func TestRedirectsAreNamedByTheirOrigin(t *testing.T) {
 		err := client.Authenticate(t.Context(), byToken)
 		want := "check token: Nautobot answered 301: " + tc.want
 		if tc.want == "" {
-			want = "check token: no answer from Nautobot: what came is not HTTP"
+			want = "check token: no answer from Nautobot: the answer is not HTTP"
 		}
 		if err == nil || err.Error() != want {
 			t.Errorf("%s: error is %v, want %q", name, err, want)

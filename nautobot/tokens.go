@@ -70,8 +70,8 @@ func owner(display string) string {
 	return name
 }
 
-// Authenticate tells whether the login opens the account, whatever its rights
-// are.
+// Authenticate tells whether the login opens the account, whatever rights the
+// account has.
 func (c *Client) Authenticate(ctx context.Context, login provision.Login) error {
 	if !login.Password.Empty() {
 		return c.authenticateByPassword(ctx, login)
@@ -83,14 +83,14 @@ func (c *Client) Authenticate(ctx context.Context, login provision.Login) error 
 	return err
 }
 
-// errNoBasic: passwords cannot be checked, nor tokens made with them.
+// errNoBasic: passwords can be neither checked nor used to create tokens.
 var errNoBasic = errors.New("Basic authentication does not reach Nautobot: something in between drops it")
 
-// authenticateByPassword asks for tokens, the only thing that Nautobot gives
-// for a password. It refuses with the same status to those with a wrong
-// password, without credentials and without the right, in words that may be
-// translated. What they mean shows by comparison: with the words for a login
-// that is wrong for certain, and for none at all.
+// authenticateByPassword asks for tokens, the only thing that Nautobot returns
+// for a password. It refuses a wrong password, missing credentials and a missing
+// right with the same status, in words that may be translated. What they mean
+// shows by comparison: with the words for a login that is certainly wrong, and
+// for no login at all.
 func (c *Client) authenticateByPassword(ctx context.Context, login provision.Login) error {
 	const operation = "check password"
 	own := c.askByPassword(ctx, as(login, operation))
@@ -99,7 +99,7 @@ func (c *Client) authenticateByPassword(ctx context.Context, login provision.Log
 	}
 	wrong := c.askByPassword(ctx, as(provision.Login{Username: "nobody-" + rand.Text(), Password: provision.Hide(rand.Text())}, operation))
 	if !errors.Is(wrong, provision.ErrDenied) {
-		return cmp.Or(wrong, fmt.Errorf("%s: a login that is wrong for certain is accepted", operation))
+		return cmp.Or(wrong, fmt.Errorf("%s: a login that is certainly wrong is accepted", operation))
 	}
 	anonymous := c.askByPassword(ctx, call{operation: operation, anonymous: true})
 	switch {
@@ -123,7 +123,7 @@ func (c *Client) askByPassword(ctx context.Context, call call) error {
 	return err
 }
 
-// wordsOf are Nautobot's own in an error.
+// wordsOf returns Nautobot's own words from an error.
 func wordsOf(err error) string {
 	if failed, ok := errors.AsType[*Error](err); ok {
 		return failed.detail
@@ -131,10 +131,10 @@ func wordsOf(err error) string {
 	return ""
 }
 
-// Tokens lists the account's tokens, those that it may see.
+// Tokens lists those of the account's tokens that it may see.
 func (c *Client) Tokens(ctx context.Context, login provision.Login) ([]provision.Token, error) {
 	found, err := all[token](ctx, c, as(login, "list tokens"), func(ctx context.Context, offset int32) (*http.Response, error) {
-		// Never by key: a filter stands in the URL, and URLs are logged.
+		// Never by key: a filter is part of the URL, and URLs get logged.
 		request := c.api.UsersTokensList(ctx).Limit(largestPage)
 		if offset > 0 {
 			request = request.Offset(offset)
@@ -152,7 +152,7 @@ func (c *Client) Tokens(ctx context.Context, login provision.Login) ([]provision
 	return tokens, err
 }
 
-// CreateToken makes a token of the account, with the key that fields give.
+// CreateToken creates a token of the account, with the key from fields.
 func (c *Client) CreateToken(ctx context.Context, login provision.Login, fields provision.TokenFields) (provision.Token, error) {
 	call := as(login, "create token").writing(fields.Key)
 	made, err := do[token](ctx, c, call, func(ctx context.Context) (*http.Response, error) {
@@ -171,8 +171,8 @@ func (c *Client) CreateToken(ctx context.Context, login provision.Login, fields 
 	return toToken(made), nil
 }
 
-// UpdateToken writes the fields that are set and no other. The key is not
-// among them: Nautobot would replace it in place.
+// UpdateToken writes the fields that are set and no others. The key is never
+// written: Nautobot would replace it in place.
 func (c *Client) UpdateToken(ctx context.Context, login provision.Login, id string, fields provision.TokenFields) error {
 	_, err := do[token](ctx, c, as(login, "update token").writing(), func(ctx context.Context) (*http.Response, error) {
 		request := nb.PatchedTokenRequest{Description: fields.Description, WriteEnabled: fields.Writable}
@@ -185,8 +185,8 @@ func (c *Client) UpdateToken(ctx context.Context, login provision.Login, id stri
 	return err
 }
 
-// ExpireTokens lets all of them end at that time. Ids of tokens that are gone
-// are skipped by Nautobot.
+// ExpireTokens makes all of them expire at that time. Nautobot skips the ids of
+// tokens that are gone.
 func (c *Client) ExpireTokens(ctx context.Context, login provision.Login, ids []string, at time.Time) error {
 	_, err := do[list[token]](ctx, c, as(login, "expire superseded tokens").writing(), func(ctx context.Context) (*http.Response, error) {
 		var request []nb.PatchedBulkWritableTokenRequest
@@ -201,8 +201,8 @@ func (c *Client) ExpireTokens(ctx context.Context, login provision.Login, ids []
 	return err
 }
 
-// DeleteTokens deletes all of them. Ids of tokens that are gone are skipped by
-// Nautobot.
+// DeleteTokens deletes all of them. Nautobot skips the ids of tokens that are
+// gone.
 func (c *Client) DeleteTokens(ctx context.Context, login provision.Login, ids []string) error {
 	_, err := do[nothing](ctx, c, as(login, "delete superseded tokens").writing(), func(ctx context.Context) (*http.Response, error) {
 		var request []nb.BulkOperationRequest

@@ -293,7 +293,7 @@ func TestCreateTokenFails(t *testing.T) {
 			want:    []error{provision.ErrRejected, provision.RejectedField("key")},
 			text:    "create token: Nautobot answered 400: key: Token with this Key already exists.",
 		},
-		"a race for the key is lost, and the key stands in the answer": {
+		"a race for the key is lost, and the answer contains the key": {
 			prepare: func(f *fixture) { f.AddToken(account, nautobottest.Token{Key: key}) },
 			fault:   nautobottest.LoseRace(),
 			want:    []error{provision.ErrUncertain},

@@ -8,9 +8,10 @@ import (
 	"strings"
 )
 
-const maxAnswer = 8 << 20 // bytes; a page of 1000 tokens has about 0.4 MB
+const maxAnswer = 8 << 20 // bytes; a page of 1000 tokens is about 0.4 MB
 
-// newHTTPClient is the one way to Nautobot. Time-outs come with each request.
+// newHTTPClient makes the only client that talks to Nautobot. Each request brings
+// its own time-out.
 func newHTTPClient(config Config) *http.Client {
 	transport := config.Transport
 	if transport == nil {
@@ -23,9 +24,9 @@ func newHTTPClient(config Config) *http.Client {
 	}
 }
 
-// network has connections of their own for reads and for writes. Nautobot's
-// uWSGI hangs up without saying so. A read on such a connection is sent again
-// by net/http, a write cannot be: it gets a fresh connection each time.
+// network keeps separate connections for reads and for writes. Nautobot's uWSGI
+// hangs up without saying so. net/http sends a read on such a connection again,
+// but cannot do so with a write: each write gets a fresh connection.
 type network struct{ reads, writes *http.Transport }
 
 func newNetwork(config Config) network {

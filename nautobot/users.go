@@ -24,7 +24,7 @@ type user struct {
 	Groups      references
 }
 
-// What is written back, or decides whether to write, has to have been read.
+// Fields that are written back, or decide whether to write, must not be missing.
 func (u *user) check() error {
 	return cmp.Or(
 		want(u.ID != "" && u.Username != "" && u.FirstName != nil && u.LastName != nil && u.Email != nil),
@@ -41,7 +41,7 @@ func toUser(u user) provision.User {
 }
 
 // FindUser returns the account of exactly that name, nil if there is none, and
-// the names of accounts that differ from it in upper and lower case only.
+// the names of accounts that differ from it only in upper and lower case.
 func (c *Client) FindUser(ctx context.Context, username string) (user *provision.User, similar []string, err error) {
 	found, err := c.users(ctx, username, func(request nb.ApiUsersUsersListRequest) nb.ApiUsersUsersListRequest {
 		return request.UsernameIe([]string{username})
@@ -56,8 +56,8 @@ func (c *Client) FindUser(ctx context.Context, username string) (user *provision
 	return user, similar, err
 }
 
-// OwnedUsers returns all accounts with exactly that last name. Not every
-// database tells upper from lower case in a filter.
+// OwnedUsers returns all accounts with exactly that last name. Some
+// databases ignore upper and lower case in a filter.
 func (c *Client) OwnedUsers(ctx context.Context, lastName string) ([]provision.User, error) {
 	found, err := c.users(ctx, lastName, func(request nb.ApiUsersUsersListRequest) nb.ApiUsersUsersListRequest {
 		return request.LastName([]string{lastName})
@@ -86,7 +86,7 @@ func (c *Client) users(ctx context.Context, value string, filter func(nb.ApiUser
 	return users, err
 }
 
-// CreateUser makes an account.
+// CreateUser creates an account.
 func (c *Client) CreateUser(ctx context.Context, fields provision.UserFields) (provision.User, error) {
 	call := asSuperuser("create user", "users.add_user").writing(fields.Password)
 	made, err := do[user](ctx, c, call, func(ctx context.Context) (*http.Response, error) {
@@ -106,7 +106,7 @@ func (c *Client) CreateUser(ctx context.Context, fields provision.UserFields) (p
 	return toUser(made), nil
 }
 
-// UpdateUser writes the fields that are set and no other.
+// UpdateUser writes the fields that are set and no others.
 func (c *Client) UpdateUser(ctx context.Context, id string, fields provision.UserFields) error {
 	call := asSuperuser("update user", "users.change_user").writing(fields.Password)
 	_, err := do[user](ctx, c, call, func(ctx context.Context) (*http.Response, error) {
@@ -123,9 +123,8 @@ func (c *Client) UpdateUser(ctx context.Context, id string, fields provision.Use
 	return err
 }
 
-// ClearPassword leaves the account without a password. Only PUT can do that:
-// it clears a password that it does not get, and touches no other field that
-// it does not get.
+// ClearPassword leaves the account without a password. Only a PUT can do that: a
+// password that is left out is cleared, any other field that is left out stays.
 func (c *Client) ClearPassword(ctx context.Context, id, username, firstName string) error {
 	call := asSuperuser("clear the password", "users.change_user").writing()
 	_, err := do[user](ctx, c, call, func(ctx context.Context) (*http.Response, error) {

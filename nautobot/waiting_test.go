@@ -152,7 +152,7 @@ func TestGivingUp(t *testing.T) {
 			timeout: 3 * time.Second, answers: []func(context.Context) (*http.Response, error){answer(503, nil), hang},
 			want: "gave up waiting: x: Nautobot answered 503", took: 3 * time.Second,
 		},
-		"with the first reason, where there are several": {
+		"with the first reason, if there are several": {
 			timeout: 3 * time.Second, answers: []func(context.Context) (*http.Response, error){answer(502, nil), answer(504, nil)},
 			want: "gave up waiting: x: Nautobot answered 502", took: 3 * time.Second,
 		},

@@ -76,7 +76,7 @@ func TestWhoseAnswerIsIt(t *testing.T) {
 					t.Errorf("%s: kinds are %q, want %q", op.name, got, texts(want))
 				}
 				if tc.foreign && !strings.Contains(err.Error(), "does a firewall, a gateway or a proxy stand in between") {
-					t.Errorf("%s: error is %v, without a hint at what stands in between", op.name, err)
+					t.Errorf("%s: error is %v, without a hint at what is in between", op.name, err)
 				}
 				if n := int(requests.Load()); n != count {
 					t.Errorf("%s: %d requests, want %d", op.name, n, count)
@@ -155,7 +155,7 @@ func TestPasswordThroughAGateway(t *testing.T) {
 					r.SetBasicAuth("other", "other")
 				}
 			},
-			text: "check password: a login that is wrong for certain is accepted",
+			text: "check password: a login that is certainly wrong is accepted",
 		},
 		"a gateway knows who comes without a login": {
 			gateway: func(r *http.Request) {

@@ -35,17 +35,17 @@ type Account struct {
 }
 
 const (
-	tokenLength       = 40  // Nautobot takes no other
+	tokenLength       = 40  // Nautobot accepts no other
 	maxPasswordLength = 128 // characters, Nautobot's limit
 	maxUsername       = 150
-	minDifferent      = 8 // characters of a token
+	minDifferent      = 8 // different characters in a token
 )
 
-// UsernameRule is what ValidUsername holds a name to, for messages.
+// UsernameRule is what ValidUsername demands of a name, for messages.
 const UsernameRule = "1 to 150 ASCII letters, digits and @ . + - _, starting and ending with a letter or digit"
 
-// ValidUsername tells whether a name keeps to the rule for usernames, which is
-// narrower than Nautobot's.
+// ValidUsername tells whether a name follows the rule for usernames, which is
+// stricter than Nautobot's.
 func ValidUsername(name string) bool {
 	return name != "" && len(name) <= maxUsername && alphanumeric(name[0]) && alphanumeric(name[len(name)-1]) &&
 		!strings.ContainsFunc(name, func(r rune) bool { return !inUsername(r) })
@@ -59,8 +59,8 @@ func alphanumeric(c byte) bool {
 	return '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
 }
 
-// What template engines make of a value that they did not find: anywhere in a
-// text, or as all of it.
+// What template engines render for a value that they did not find: anywhere in
+// a text, or as the whole of it.
 var (
 	noValues     = []string{"<no value>", "<nil>", "%!s(", "%!v(", "%!d("}
 	noWholeValue = []string{"null", "nil", "None", "undefined"}
@@ -101,8 +101,9 @@ func ParseAccount(secret Secret, hosts AllowedHosts) (Account, error) {
 	return account, nil
 }
 
-// ParseToken checks the token of a Secret that has nothing else to say, under
-// the first of the keys that it has. Its problems come in one *Refusal.
+// ParseToken checks the token of a Secret of which nothing else counts. The
+// token is under the first of the keys that the Secret has. Its problems come in
+// one *Refusal.
 func ParseToken(secret Secret, keys ...string) (Sensitive, error) {
 	p := parser{secret: secret}
 	i := slices.IndexFunc(keys, func(key string) bool { _, ok := secret.Data[key]; return ok })
@@ -124,7 +125,7 @@ func (p *parser) problem(format string, args ...any) {
 	p.problems = append(p.problems, fmt.Sprintf(format, args...))
 }
 
-// required is value for a key that has to be there.
+// required is like value, for a key that has to be there.
 func (p *parser) required(key string) (string, bool) {
 	if _, ok := p.secret.Data[key]; !ok {
 		p.problem("key %q is missing", key)
@@ -133,7 +134,7 @@ func (p *parser) required(key string) (string, bool) {
 	return p.value(key)
 }
 
-// optional is value for a key that may as well be empty.
+// optional is like value, for a key that may be missing or empty.
 func (p *parser) optional(key string) (string, bool) {
 	switch p.secret.Data[key].Reveal() {
 	case "", "\n", "\r\n":
@@ -183,8 +184,8 @@ func (p *parser) username() string {
 	return text
 }
 
-// tokenKey is the key that the token is under: token, or apiToken as the chart
-// nautobot-api-tokens calls it.
+// tokenKey is the key that holds the token: token, or apiToken as in the chart
+// nautobot-api-tokens.
 func (p *parser) tokenKey() string {
 	token, ok := p.secret.Data["token"]
 	other, alias := p.secret.Data["apiToken"]

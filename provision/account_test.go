@@ -143,7 +143,7 @@ const (
 	passwordControlProblem = `key "password" contains control characters`
 	emailProblem           = `key "email" is not an email address`
 	hostProblem            = "want HOST, HOST:PORT or a URL without user information"
-	otherHostProblem       = "names another host than the Nautobot of this run (--nautobot-url, --nautobot-hostname)"
+	otherHostProblem       = "names a host other than this run's Nautobot (--nautobot-url, --nautobot-hostname)"
 )
 
 func tokenLengthProblem(n int) string {

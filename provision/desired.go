@@ -17,7 +17,7 @@ type Desired struct {
 	Rule         Rule
 	ManagedGroup string
 	Grace        time.Duration // how long a superseded token keeps working
-	// SuperuserToken is the one that this run uses: it is never ended.
+	// SuperuserToken is the one that this run uses: it is never revoked.
 	SuperuserToken Sensitive
 	// Setup: a provisioner's own account, for which there is no policy.
 	Setup bool
@@ -27,12 +27,12 @@ type Desired struct {
 func (d Desired) apiOnly() bool { return d.Password.Empty() }
 
 // login is how the account proves who it is when its token cannot: by the
-// Secret's password. An account without one is given a temporary one while its
-// token is created; first_name records this. It is derived, not drawn: two runs
-// at once open the account with the same one, and a run that follows a killed
-// one can go on. It depends on the token, so that a rotation does not bring a
-// former password back, which Nautobot may forbid. Nobody can derive it without
-// the superuser token.
+// Secret's password. An account without one is given a temporary password while
+// its token is created; first_name records this. The password is derived, not
+// random: two concurrent runs open the account with the same one, and the run
+// after a killed one can go on with it. It depends on the token, so that a
+// rotation does not bring back a former password, which Nautobot may forbid.
+// Nobody can derive it without the superuser token.
 func (d Desired) login() Login {
 	if !d.apiOnly() {
 		return Login{Username: d.Username, Password: d.Password}
@@ -43,7 +43,7 @@ func (d Desired) login() Login {
 	return Login{Username: d.Username, Password: Hide("Aa1-" + base64.RawURLEncoding.EncodeToString(mac.Sum(nil)))}
 }
 
-// byToken is the account proving itself with the Secret's token.
+// byToken is the account proving who it is by the Secret's token.
 func (d Desired) byToken() Login { return Login{Username: d.Username, Token: d.Token} }
 
 // bySuperuser is the superuser token's own account.

@@ -2,16 +2,16 @@
 // Secret describes: the user, its password, its API token, and no older token.
 //
 // It holds the rules and nothing else. It knows neither HTTP nor Kubernetes:
-// nautobot.go says what it needs of both. A Secret goes through the files in
+// nautobot.go says what it needs from both. A Secret goes through the files in
 // this order:
 //
 //	account.go    what the Secret asks for, checked (hosts.go, sensitive.go)
 //	policy.go     what the operator's rule allows
 //	desired.go    the two together, and how the account logs in
-//	owner.go      whose account is whose, and who may change it
+//	owner.go      which account is whose, and who may change it
 //	observe.go    what Nautobot has: asks, decides nothing
 //	plan.go       what differs, as an ordered list of steps (plan_group.go,
-//	              plan_user.go, plan_token.go): decides, asks nobody
+//	              plan_user.go, plan_token.go): decides, sends nothing
 //	write.go      the requests of the steps, and what Nautobot's answers mean
 //	reconcile.go  observe, plan, apply, until nothing is left to do
 //	report.go     what was done

@@ -6,14 +6,13 @@ import (
 	"strings"
 )
 
-// Refusal says that the account must not be provisioned as things stand:
-// trying again changes nothing, somebody has to change the Secret, the policy
-// or Nautobot first. A run that ends with one has written nothing.
+// Refusal says that the account must not be provisioned as things stand: trying
+// again does not help until somebody changes the Secret, the policy or Nautobot. A run that ends with one has written nothing.
 type Refusal struct {
 	Problems []string // fit for the Secret's owner
-	// Owner is the Secret that the account belongs to instead, as the account's
-	// last name tells it. It is for the log: the Secret's owner may be another
-	// tenant. Empty: this is not the problem.
+	// Owner is the Secret that the account belongs to instead, according to the
+	// account's last name. It is for the log only: it may be another tenant's.
+	// Empty: that is not the problem.
 	Owner string
 }
 
@@ -27,11 +26,11 @@ func refuse(format string, args ...any) *Refusal {
 func NewRefusal(format string, args ...any) error { return refuse(format, args...) }
 
 // ErrNoSecret says that the Secret is gone: the API server itself said that
-// there is none. What that means is the caller's to decide.
+// there is none. What that means is for the caller to decide.
 var ErrNoSecret = errors.New("there is no such Secret")
 
-// What Nautobot answered, as far as it decides what to do next. The errors of
-// the adapter are these by errors.Is, and say more in their texts.
+// What Nautobot answered, as far as that decides what to do next. The adapter's
+// errors match these with errors.Is, and their texts say more.
 var (
 	ErrInvalidToken = errors.New("nobody has this token")
 	ErrTokenExpired = errors.New("the token is expired")

@@ -16,7 +16,7 @@ type AllowedHosts struct {
 type host struct{ name, port string }
 
 // NewAllowedHosts takes the URL of Nautobot and additional names, each HOST or
-// HOST:PORT. Its error does not show the name: it can be a URL with a password.
+// HOST:PORT. Its error does not show the name, which can be a URL with a password.
 func NewAllowedHosts(nautobot *url.URL, names []string) (AllowedHosts, error) {
 	own := ownPort(nautobot.Port())
 	hosts := AllowedHosts{[]host{{bareName(nautobot.Hostname()), own}}}
@@ -35,8 +35,8 @@ func NewAllowedHosts(nautobot *url.URL, names []string) (AllowedHosts, error) {
 
 const schemePort = "the scheme's own"
 
-// ownPort lets 80, 443 and no port count as the same: which of them it is,
-// says nothing about which Nautobot is meant.
+// ownPort treats 80, 443 and no port as the same: which of them it is says
+// nothing about which Nautobot is meant.
 func ownPort(port string) string {
 	switch port {
 	case "", "80", "443":
@@ -47,7 +47,7 @@ func ownPort(port string) string {
 
 func bareName(host string) string { return strings.ToLower(strings.TrimSuffix(host, ".")) }
 
-// check takes HOST, HOST:PORT or a URL; a port counts only where one is given.
+// check takes HOST, HOST:PORT or a URL; a port counts only if one is given.
 func (h AllowedHosts) check(text string) error {
 	asked, err := parseHost(text)
 	if err != nil {
@@ -58,7 +58,7 @@ func (h AllowedHosts) check(text string) error {
 			return nil
 		}
 	}
-	return errors.New("names another host than the Nautobot of this run (--nautobot-url, --nautobot-hostname)")
+	return errors.New("names a host other than this run's Nautobot (--nautobot-url, --nautobot-hostname)")
 }
 
 var errHost = errors.New("want HOST, HOST:PORT or a URL without user information")

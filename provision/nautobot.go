@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Nautobot is what provisioning needs of a Nautobot server.
+// Nautobot is what provisioning needs from a Nautobot server.
 type Nautobot interface {
 	Users
 	Tokens
@@ -15,12 +15,12 @@ type Nautobot interface {
 // Users works on accounts, with the rights of the superuser token.
 type Users interface {
 	// FindUser returns the account of exactly that name, nil if there is none,
-	// and the names of accounts that differ from it in upper and lower case only.
+	// and the names of accounts that differ from it only in upper and lower case.
 	FindUser(ctx context.Context, username string) (user *User, similar []string, err error)
 	// OwnedUsers returns all accounts with exactly that last name.
 	OwnedUsers(ctx context.Context, lastName string) ([]User, error)
 	CreateUser(ctx context.Context, fields UserFields) (User, error)
-	// UpdateUser writes the fields that are set and no other.
+	// UpdateUser writes the fields that are set and no others.
 	UpdateUser(ctx context.Context, id string, fields UserFields) error
 	// ClearPassword leaves the account without a password, and sets its first
 	// name in the same write.
@@ -28,14 +28,14 @@ type Users interface {
 }
 
 // Tokens works on the tokens of one account, as that account: Nautobot lets
-// nobody else do it, not even a superuser.
+// nobody else do that, not even a superuser.
 type Tokens interface {
 	// Authenticate tells whether the login opens the account; nil: it does.
 	Authenticate(ctx context.Context, login Login) error
 	Tokens(ctx context.Context, login Login) ([]Token, error)
 	CreateToken(ctx context.Context, login Login, fields TokenFields) (Token, error)
 	UpdateToken(ctx context.Context, login Login, id string, fields TokenFields) error
-	// ExpireTokens and DeleteTokens take all tokens or, on an error, none.
+	// ExpireTokens and DeleteTokens end all of the tokens or, on an error, none.
 	ExpireTokens(ctx context.Context, login Login, ids []string, at time.Time) error
 	DeleteTokens(ctx context.Context, login Login, ids []string) error
 }
@@ -47,11 +47,11 @@ type Permissions interface {
 	CreateGroup(ctx context.Context, name string) error
 	// Permission returns the permission of that name, nil if there is none.
 	Permission(ctx context.Context, name string) (*Permission, error)
-	// SavePermission creates it where the ID is empty, else overwrites it.
+	// SavePermission creates it if the ID is empty, and otherwise overwrites it.
 	SavePermission(ctx context.Context, permission Permission) error
 }
 
-// Source gives the Secret as it is now, each time it is asked.
+// Source returns the Secret as it is now, each time it is asked.
 type Source interface {
 	Secret(ctx context.Context) (Secret, error)
 }
@@ -87,7 +87,7 @@ type Token struct {
 	Key         Sensitive
 	Username    string // of the account that it belongs to
 	Description string
-	Created     time.Time // by Nautobot's clock; zero: it did not say
+	Created     time.Time // by Nautobot's clock; zero: unknown
 	Expires     time.Time // zero: never
 	Writable    bool
 }

@@ -9,30 +9,30 @@ import (
 // Observed is what Nautobot has, as far as it was asked.
 type Observed struct {
 	User    *User    // nil: there is none
-	Similar []string // accounts whose names differ in upper and lower case only
+	Similar []string // accounts whose names differ only in upper and lower case
 	Former  []User   // active accounts that the Secret named before
-	// Self is the account that the superuser token belongs to. Empty if it may
-	// not list its tokens. SelfAsked: it was asked.
+	// Self is the account that the superuser token belongs to. Empty if that was
+	// not asked, or if the account may not list its tokens. SelfAsked: it was asked.
 	Self      string
 	SelfAsked bool
 
-	PasswordWorks bool    // it opens the account
+	PasswordWorks bool    // the password opens the account
 	TokensKnown   bool    // false: Tokens could not be read
 	Tokens        []Token // of the account
 	Token         TokenStatus
 	MissingGroups []string // of the rule's groups: Nautobot has none of that name
-	// ManagedGroup is nil unless something hints that it is not as it should
-	// be, and if the superuser token's account may not look at it.
+	// ManagedGroup is nil if nothing hints at a problem with it, or if the
+	// superuser token's account may not look at it.
 	ManagedGroup *ManagedGroup
 	// GroupUnknown: the superuser token's account may not look at it.
-	// GroupMissing: but there is no such group.
+	// GroupMissing: nor is there such a group.
 	GroupUnknown, GroupMissing bool
 
 	progress // what this run has done so far
 }
 
-// TokenStatus is what Nautobot says of the Secret's token if it is not among
-// the account's tokens, as far as they are known.
+// TokenStatus is what Nautobot says about a Secret's token that is not among the
+// account's tokens, as far as those are known.
 type TokenStatus int
 
 const (
@@ -40,7 +40,7 @@ const (
 	tokenFree                      // nobody has it
 	tokenTaken                     // another account has it
 	tokenHolderUnknown             // some account has it
-	tokenExpired                   // the same, and it is expired
+	tokenExpired                   // some account has it, and it is expired
 )
 
 // ManagedGroup is the group whose members may manage their own tokens, and the
@@ -53,7 +53,7 @@ type ManagedGroup struct {
 // isSelf tells whether an account is the one that the superuser token belongs to.
 func (o Observed) isSelf(user User) bool { return o.Self != "" && o.Self == user.Username }
 
-// observe asks as little as possible: two requests if all is well.
+// observe asks for as little as possible: two requests if all is well.
 func (r *reconciler) observe(ctx context.Context, want Desired) (Observed, error) {
 	o := Observed{progress: r.progress}
 	if err := r.observeUsers(ctx, want, &o); err != nil {
@@ -82,8 +82,8 @@ func (r *reconciler) observe(ctx context.Context, want Desired) (Observed, error
 	if err == nil && o.TokensKnown && find(o.Tokens, want.Token) == nil && o.Token == tokenNotProbed {
 		o.Token, err = r.probe(ctx, want.Token)
 	}
-	// Without rights the account cannot tell whose the token is; and a dry run
-	// cannot find out by trying whether the managed group is there.
+	// An account without rights cannot tell whose token it is; and a dry run cannot
+	// find out whether the managed group is there by trying.
 	joins := o.User == nil || !o.isSelf(*o.User) && !hasGroup(o.User.Groups, want.ManagedGroup)
 	if err == nil && o.ManagedGroup == nil && !o.GroupUnknown && (o.Token == tokenHolderUnknown || r.dryRun && joins) {
 		err = r.observeManagedGroup(ctx, want.ManagedGroup, &o)
@@ -128,8 +128,8 @@ func (r *reconciler) observeUsers(ctx context.Context, want Desired, o *Observed
 	return err
 }
 
-// mayTouchSelf tells whether it matters whose the superuser token is: where an
-// account could be taken over, lose its power, or be deactivated.
+// mayTouchSelf tells whether it matters whose the superuser token is: if an
+// account could be taken over, lose its rights, or be deactivated.
 func (d Desired) mayTouchSelf(o Observed) bool {
 	if len(o.Former) > 0 {
 		return true
@@ -143,8 +143,8 @@ func (d Desired) mayTouchSelf(o Observed) bool {
 	return d.Rule.Adopt || d.inherits(*o.User)
 }
 
-// observeForeign asks the Secret's token about itself, so that the refusal can
-// say more. It is a hint: whatever goes wrong with it changes nothing.
+// observeForeign uses the Secret's token to list its account's tokens, so that
+// the refusal can say more. It is only a hint: if it fails, nothing else changes.
 func (r *reconciler) observeForeign(ctx context.Context, want Desired, o *Observed) {
 	tokens, err := r.nautobot.Tokens(ctx, want.byToken())
 	if err == nil && len(tokens) > 0 && tokens[0].Username == want.Username {
@@ -158,12 +158,12 @@ func (r *reconciler) observeGroups(ctx context.Context, want Desired, o *Observe
 	if o.User != nil && o.isSelf(*o.User) {
 		return nil
 	}
-	for _, name := range want.groups()[1:] { // the managed group is made if it is missing
+	for _, name := range want.groups()[1:] { // the managed group is created if it is missing
 		if o.User != nil && hasGroup(o.User.Groups, name) {
 			continue
 		}
 		exists, err := r.nautobot.GroupExists(ctx, name)
-		if errors.Is(err, ErrDenied) { // then Nautobot refuses to put the account into it
+		if errors.Is(err, ErrDenied) { // if it is missing, Nautobot will refuse to put the account into it
 			continue
 		}
 		if err != nil {
@@ -186,7 +186,7 @@ func (r *reconciler) observeByPassword(ctx context.Context, want Desired, o *Obs
 	if !errors.Is(err, ErrDenied) {
 		return err
 	}
-	// A wrong password, or rights that the account lost.
+	// A wrong password, or an account that has lost its rights.
 	err = r.nautobot.Authenticate(ctx, want.login())
 	if err != nil && !errors.Is(err, ErrDenied) {
 		return err
@@ -229,9 +229,9 @@ func (r *reconciler) observeInactive(ctx context.Context, want Desired, o *Obser
 	return err
 }
 
-// probe asks with the Secret's token itself, so that the key is in a header and
-// never in a URL. The account's own tokens are all known: whoever has it is
-// somebody else.
+// probe sends a request with the Secret's token, so that the key is in a header
+// and never in a URL. The account's own tokens are all known: whoever has this
+// one is somebody else.
 func (r *reconciler) probe(ctx context.Context, token Sensitive) (TokenStatus, error) {
 	err := r.nautobot.Authenticate(ctx, Login{Token: token})
 	if err == nil {
@@ -259,8 +259,8 @@ func tokenStatus(err error) (TokenStatus, error) {
 	return tokenNotProbed, err
 }
 
-// observeManagedGroup needs one request if all is well. Somebody with more
-// rights has set things up if the superuser token's account may not look.
+// observeManagedGroup needs one request if all is well. If the superuser token's
+// account may not look, somebody with more rights has set things up.
 func (r *reconciler) observeManagedGroup(ctx context.Context, name string, o *Observed) error {
 	permission, err := r.nautobot.Permission(ctx, name)
 	if err != nil && !errors.Is(err, ErrDenied) {

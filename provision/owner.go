@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// What an account of ours bears as first name. Nautobot's user list shows it;
-// members of the managed group can neither read nor change it over REST.
+// The first names of our accounts. Nautobot's list of users shows them;
+// members of the managed group can neither read nor change them over REST.
 const (
 	firstName        = "Service account"
 	firstNameOpening = "Service account (opening)" // has a temporary password, see Desired.login
@@ -21,8 +21,8 @@ const (
 	maxDescription = 255
 )
 
-// Owner is the Secret that an account belongs to. The account bears it as last
-// name, its tokens as description.
+// Owner is the Secret that an account belongs to. It is the account's last name,
+// and part of its tokens' descriptions.
 type Owner struct{ Cluster, Namespace, Name string }
 
 // String is CLUSTER/NAMESPACE/NAME, or NAMESPACE/NAME if the cluster has no name.
@@ -34,7 +34,7 @@ func (o Owner) String() string {
 	return text
 }
 
-// Unique tells whether no other cluster has a Secret of the same owner.
+// Unique tells whether the owner is unlike that of any Secret in another cluster.
 func (o Owner) Unique() bool { return o.Cluster != "" }
 
 func (o Owner) lastName() string { return shorten(o.String(), maxLastName, "~") }
@@ -42,8 +42,8 @@ func (o Owner) description() string {
 	return shorten(descriptionPrefix+o.String(), maxDescription, "~")
 }
 
-// owns tells whether an account is the owner's: both names say so. A person may
-// well be called like a Secret, but not like both.
+// owns tells whether an account is the owner's: both of its names have to say
+// so. A person may share the last name with a Secret, but hardly both names.
 func (o Owner) owns(user User) bool {
 	return isService(user) && sameShortened(user.LastName, o.String(), maxLastName)
 }
@@ -58,15 +58,15 @@ func isService(user User) bool {
 	return slices.Contains([]string{firstName, firstNameOpening, firstNameRevoked}, user.FirstName) && strings.Contains(user.LastName, "/")
 }
 
-// isRevoked tells whether it was this program that deactivated the account.
+// isRevoked tells whether this program deactivated the account.
 func isRevoked(user User) bool { return !user.Active && user.FirstName == firstNameRevoked }
 
 // isMarked tells whether a token came from any Secret.
 func isMarked(token Token) bool { return strings.HasPrefix(token.Description, descriptionPrefix) }
 
-// shorten lets a text that is too long end in a hash of the whole. The
-// separator is a character that no name of Kubernetes has: what is shortened
-// can never be another Secret's whole name.
+// shorten makes a text that is too long end in a hash of the whole. The
+// separator ~ occurs in no Kubernetes name, so a shortened text can never be
+// another Secret's full name.
 func shorten(text string, limit int, separator string) string {
 	if len(text) <= limit && !strings.Contains(text, "~") {
 		return text
@@ -104,7 +104,7 @@ func (d Desired) inherits(user User) bool {
 	return isService(user) && ownedBy(d.Rule.AdoptFrom, user.LastName, "", maxLastName)
 }
 
-// manages tells whether the account is the Secret's already, or its heir's.
+// manages tells whether the account is the Secret's already, or may be inherited.
 func (d Desired) manages(user User) bool { return d.Owner.owns(user) || d.inherits(user) }
 
 // supersedes tells whether a token is an older one of the same Secret, or of
@@ -113,10 +113,10 @@ func (d Desired) supersedes(token Token) bool {
 	return d.Owner.made(token) || ownedBy(d.Rule.AdoptFrom, token.Description, descriptionPrefix, maxDescription)
 }
 
-// mayChange tells whether checkOwnership has nothing against it.
+// mayChange tells whether checkOwnership allows it.
 func (d Desired) mayChange(o Observed) bool { return d.checkOwnership(o) == nil }
 
-// checkOwnership refuses accounts that are not the Secret's to change.
+// checkOwnership refuses accounts that the Secret may not change.
 func (d Desired) checkOwnership(o Observed) error {
 	user := *o.User
 	powerful := user.Superuser || user.Staff
@@ -125,7 +125,7 @@ func (d Desired) checkOwnership(o Observed) error {
 	case o.isSelf(user) && (d.manages(user) || d.Rule.Adopt && (d.Rule.Superuser || !powerful)):
 		return nil // nothing but its token is changed
 	case d.Setup && !d.Owner.owns(user):
-		return refuse("%q is %s that setup did not make: choose another name with --username", user.Username, kind)
+		return refuse("%q is %s that setup did not create: choose another name with --username", user.Username, kind)
 	case !d.manages(user) && isService(user) && !isRevoked(user):
 		return d.refuseOwned(o)
 	case !d.manages(user) && !d.Rule.Adopt:
@@ -135,8 +135,8 @@ func (d Desired) checkOwnership(o Observed) error {
 	case !user.Active && !isRevoked(user):
 		return refuse("account %q was deactivated in Nautobot: activate it there if it is to be used again", user.Username)
 	case !d.Owner.owns(user) && o.SelfAsked && o.Self == "" && !user.Superuser:
-		// A superuser sees its tokens, so the superuser token is not its own.
-		return refuse("%q is not taken over: the superuser token may be its own, and that account may not list its tokens to tell: give it users.view_token on them", user.Username)
+		// A superuser may list its tokens, so the superuser token cannot be a superuser's here.
+		return refuse("%q is not taken over: the superuser token may be its own, and that cannot be checked because the account may not list its tokens: give it users.view_token on them", user.Username)
 	}
 	return nil
 }
@@ -158,10 +158,10 @@ func (d Desired) refuseOwned(o Observed) error {
 	return err
 }
 
-// refuseUnowned is for an account that no Secret has made.
+// refuseUnowned is for an account without the mark of a Secret.
 func (d Desired) refuseUnowned(o Observed, kind string) error {
 	if token := find(o.Tokens, d.Token); token != nil && d.Owner.made(*token) {
-		return refuse("account %q lost the names that mark it as this Secret's, and its token is this Secret's: does a directory or single sign-on manage the account? Take it out there, then allow to take it over with --adopt, or adopt: true in the policy's rule", o.User.Username)
+		return refuse("account %q lost the names that mark it as this Secret's, and its token is this Secret's: does a directory or single sign-on manage the account? Exclude it there, then allow taking it over with --adopt, or adopt: true in the policy's rule", o.User.Username)
 	}
-	return refuse("%q is %s that was not made for this Secret: choose another username, or allow to take it over with --adopt, or adopt: true in the policy's rule", o.User.Username, kind)
+	return refuse("%q is %s that was not made for this Secret: choose another username, or allow taking it over with --adopt, or adopt: true in the policy's rule", o.User.Username, kind)
 }

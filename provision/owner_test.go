@@ -197,10 +197,10 @@ func TestCheckOwnership(t *testing.T) {
 				"yes":      "",
 				"other":    `account "openstack" belongs to another Secret: one account, one Secret; if this Secret replaces it, name its owner with --adopt-from, or adoptFrom in the policy's rule`,
 				"cluster":  `account "openstack" belongs to the Secret of this name in another cluster, or its cluster was called otherwise: is --cluster right? If the cluster got another name, say what it was with --adopt-from, or adoptFrom in the policy's rule`,
-				"adopt":    `"openstack" is ` + of + " that was not made for this Secret: choose another username, or allow to take it over with --adopt, or adopt: true in the policy's rule",
+				"adopt":    `"openstack" is ` + of + " that was not made for this Secret: choose another username, or allow taking it over with --adopt, or adopt: true in the policy's rule",
 				"power":    `"openstack" is ` + of + ": it is taken over only if the account may be a superuser, with --superuser, or superuser: true in the policy's rule",
 				"inactive": `account "openstack" was deactivated in Nautobot: activate it there if it is to be used again`,
-				"setup":    `"openstack" is ` + of + " that setup did not make: choose another name with --username",
+				"setup":    `"openstack" is ` + of + " that setup did not create: choose another name with --username",
 			}
 			for i, word := range strings.Fields(test.want) {
 				desired := someDesired()
@@ -237,7 +237,7 @@ func checkRefusal(t *testing.T, err error, text, owner string) {
 // TestCheckOwnershipOfUnknownSelf: the superuser token's account may not say who
 // it is, and might be the one that is to be taken over.
 func TestCheckOwnershipOfUnknownSelf(t *testing.T) {
-	const maybe = `"openstack" is not taken over: the superuser token may be its own, and that account may not list its tokens to tell: give it users.view_token on them`
+	const maybe = `"openstack" is not taken over: the superuser token may be its own, and that cannot be checked because the account may not list its tokens: give it users.view_token on them`
 	tests := map[string]struct {
 		user  User
 		rule  Rule
@@ -266,8 +266,8 @@ func TestCheckOwnershipHints(t *testing.T) {
 	const (
 		copied = `account "openstack" belongs to another Secret: one account, one Secret; that Secret has the same token: if this one is a copy, take the label off it`
 		moved  = `account "openstack" belongs to another Secret: one account, one Secret; if this Secret replaces it, name its owner with --adopt-from, or adoptFrom in the policy's rule`
-		lost   = `account "openstack" lost the names that mark it as this Secret's, and its token is this Secret's: does a directory or single sign-on manage the account? Take it out there, then allow to take it over with --adopt, or adopt: true in the policy's rule`
-		plain  = `"openstack" is an account that was not made for this Secret: choose another username, or allow to take it over with --adopt, or adopt: true in the policy's rule`
+		lost   = `account "openstack" lost the names that mark it as this Secret's, and its token is this Secret's: does a directory or single sign-on manage the account? Exclude it there, then allow taking it over with --adopt, or adopt: true in the policy's rule`
+		plain  = `"openstack" is an account that was not made for this Secret: choose another username, or allow taking it over with --adopt, or adopt: true in the policy's rule`
 	)
 	ours, others := healthyObserved().Tokens[0], healthyObserved().Tokens[0]
 	others.Description = descriptionPrefix + otherOwner

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Change is one object, what happens to it, and the names of its fields.
+// Change is what happens to one object, with the names of the fields that change.
 type Change struct {
-	Object string // empty: nothing to tell
+	Object string // empty: nothing to report
 	Action Action
 	Fields []string
 	Notes  []string
@@ -28,13 +28,13 @@ const (
 	Failed    Action = "failed"
 )
 
-// step is one write and the line that tells of it. A step without a write is
-// only told.
+// step is one write and the line that reports it. A step without a write is
+// only reported.
 type step struct {
 	Change
 	write     write
-	reobserve bool // what follows depends on what comes of it
-	recheck   bool // ends something: the Secret is read again right before
+	reobserve bool // what follows depends on its result
+	recheck   bool // ends something: the Secret is read again just before
 }
 
 // planner makes the steps that bring what is observed to what is desired.
@@ -56,10 +56,10 @@ func writes(steps []step) bool {
 }
 
 // makePlan decides everything: which writes, in which order, and which line
-// tells of each. It asks nobody and changes nothing. The order leaves something
-// usable wherever it ends: group and permission, account, new token, proof that
-// it works, and only then the end of what came before. A *Refusal says that
-// nothing of it may be done.
+// reports each. It sends nothing and changes nothing. Wherever a run stops, the
+// order leaves something usable: group and permission, account, new token, proof
+// that it works, and only then the end of what was there before. A *Refusal says
+// that none of it may be done.
 func makePlan(want Desired, have Observed, now time.Time) ([]step, error) {
 	p := planner{want: want, have: have, now: now}
 	if err := p.check(); err != nil {
@@ -73,7 +73,7 @@ func makePlan(want Desired, have Observed, now time.Time) ([]step, error) {
 	case have.TokensKnown:
 	case !writes(p.steps):
 		return nil, errNoRights{want}
-	default: // what the account can do, and which tokens it has, may look otherwise then
+	default: // what the account can do, and which tokens it has, may be different then
 		p.steps[lastWrite(p.steps)].reobserve = true
 	}
 	older, former := p.planToken(), p.formerSteps()
@@ -145,7 +145,7 @@ func (p *planner) check() error {
 	return nil
 }
 
-// hasRights tells whether the account may see its tokens for sure.
+// hasRights tells whether the account may certainly see its tokens.
 func (p *planner) hasRights() bool {
 	group := p.have.ManagedGroup
 	if group == nil || !p.have.User.Active || !hasGroup(p.have.User.Groups, p.want.ManagedGroup) {
@@ -174,7 +174,7 @@ func errNoGroup(want Desired) error {
 		want.Username, want.ManagedGroup)
 }
 
-// formerSteps take the accounts out of service that the Secret named before.
+// formerSteps take the accounts that the Secret named before out of service.
 func (p *planner) formerSteps() (steps []step) {
 	for _, user := range p.have.Former {
 		object := "user/" + user.Username
@@ -182,7 +182,7 @@ func (p *planner) formerSteps() (steps []step) {
 		case p.have.isSelf(user):
 			steps = append(steps, told(object, "the Secret named it before; left alone: the superuser token is its own"))
 		case p.have.Self == "" && !user.Superuser:
-			steps = append(steps, told(object, "the Secret named it before; left alone: the superuser token may be its own, and that account may not list its tokens to tell"))
+			steps = append(steps, told(object, "the Secret named it before; left alone: the superuser token may be its own, and that cannot be checked because the account may not list its tokens"))
 		case p.want.Owner.Unique():
 			steps = append(steps, step{
 				Change:  Change{Object: object, Action: Revoked, Notes: []string{"the Secret names another account now"}},

@@ -40,7 +40,7 @@ func (p *planner) planManagedGroup(name string, have ManagedGroup) {
 }
 
 // permissionStep compares a permission, field by field; nil: it is as it should
-// be. Further groups that have the permission are left alone.
+// be. Other groups that have the permission are left alone.
 func permissionStep(want Permission, have *Permission) *step {
 	change := Change{Object: "permission/" + want.Name, Action: Created}
 	if have == nil {

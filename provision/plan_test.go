@@ -161,7 +161,7 @@ func TestPlan(t *testing.T) {
 			},
 			steps: []step{
 				{Change: Change{Object: "permission/managed", Action: Created}, write: savePermission{permission}, reobserve: true},
-				userStays, tokenUnknown("not known before the account can list its tokens"), verified,
+				userStays, tokenUnknown("not known until the account can list its tokens"), verified,
 			},
 		},
 	})
@@ -173,7 +173,7 @@ func TestPlanStops(t *testing.T) {
 		unseen   = `key "token": it already belongs to a Nautobot account, another one or one that the superuser token may not see (outside the managed group, staff or superuser): generate a new one, or let a superuser look`
 		unsure   = `key "token": some account of Nautobot has this token, and "openstack" is not written before it is known to be its own: generate a new token, or first put the account into group "managed" and make the token valid`
 		missing  = "group one, required by the rule, does not exist in Nautobot: create it first; group two, required by the rule, does not exist in Nautobot: create it first"
-		unowned  = `"openstack" is an account that was not made for this Secret: choose another username, or allow to take it over with --adopt, or adopt: true in the policy's rule`
+		unowned  = `"openstack" is an account that was not made for this Secret: choose another username, or allow taking it over with --adopt, or adopt: true in the policy's rule`
 		noGroup  = `account "openstack" may not create its token: Nautobot needs the group "managed" with a permission for that, and the superuser token's account may not look at them: run setup, or use a superuser's token`
 		noRights = `account "openstack" may not read its own tokens: group "managed" needs a permission for that, which the superuser token's account may not look at`
 		twice    = "Nautobot took the password and still does not accept it over Basic authentication: does something in between drop it, or lock the account?"
@@ -500,7 +500,7 @@ func (p *promises) checkUser(is User, fields UserFields, opens bool) {
 func (p *promises) checkEnd(id string, in *time.Duration) {
 	i := slices.IndexFunc(p.have.Tokens, func(token Token) bool { return token.ID == id })
 	if i < 0 || slices.Contains(p.ended, id) {
-		p.say("it ends a token %q that there is not, or not any more", id)
+		p.say("it ends a token %q that does not exist, or no longer does", id)
 		return
 	}
 	p.ended = append(p.ended, id)

@@ -13,14 +13,14 @@ const (
 	clockSlack = time.Minute
 	// maxBulk is how many tokens one request ends.
 	maxBulk = 100
-	// recently is when two runs in a row make one wonder.
+	// recently is how young another token may be before that is worth a note.
 	recently = 5 * time.Minute
 )
 
 func (p *planner) tokenObject() string { return "token/" + p.want.Secret }
 
-// needsPassword tells whether the token cannot be made or mended by itself: the
-// account has to log in.
+// needsPassword tells whether the token cannot be created or repaired by using
+// it: the account has to log in.
 func (p *planner) needsPassword() bool {
 	if token := find(p.have.Tokens, p.want.Token); token != nil {
 		return !token.Writable || p.isExpired(*token)
@@ -32,7 +32,7 @@ func (p *planner) isExpired(token Token) bool {
 	return !token.Expires.IsZero() && !token.Expires.After(p.now)
 }
 
-// tokenLogin is who creates or mends the token.
+// tokenLogin is who creates or repairs the token.
 func (p *planner) tokenLogin() Login {
 	switch {
 	case p.have.User != nil && p.have.isSelf(*p.have.User):
@@ -68,9 +68,9 @@ func (p *planner) planToken() olderTokens {
 		p.add(step{Change: change})
 	default:
 		change.Action = Updated
-		change.Notes = []string{"not known before the account can list its tokens"}
+		change.Notes = []string{"not known until the account can list its tokens"}
 		if !p.have.User.Active {
-			change.Notes = []string{"not known before the account is active"}
+			change.Notes = []string{"not known until the account is active"}
 		}
 		p.add(step{Change: change})
 	}
@@ -96,10 +96,10 @@ func (p *planner) repairToken(is Token, fields *TokenFields) (names []string) {
 
 // olderTokens are the account's other tokens that are ended, by id.
 type olderTokens struct {
-	in      time.Duration // until those expire
+	in      time.Duration // until the tokens in expire end
 	expire  []string
 	drop    []string
-	foreign []string // of other Secrets: the account is not theirs any more
+	foreign []string // of other Secrets, which do not own the account any more
 	notes   []string // about the rest
 }
 
@@ -146,17 +146,17 @@ func (p *planner) planSupersede(older olderTokens) {
 		func(ids []string) write { return expireTokens{login, ids, older.in} })
 	drop := func(ids []string) write { return deleteTokens{login, ids} }
 	p.endTokens(older.drop, false, count(nil, len(older.drop), "superseded token deleted", "superseded tokens deleted"), drop)
-	if len(older.foreign) > 0 { // unless the account is theirs again
+	if len(older.foreign) > 0 { // the account may be theirs again by now
 		p.add(p.confirmOwner())
 	}
-	// Looked at again: nobody else's token may open the account at the end.
+	// Observed again: in the end nobody else's token may open the account.
 	p.endTokens(older.foreign, true, count(nil, len(older.foreign), "token of another Secret deleted", "tokens of other Secrets deleted"), drop)
 	if len(older.notes) > 0 {
 		p.note(p.tokenObject(), older.notes...)
 	}
 }
 
-// endTokens ends tokens, some at a time; the last step tells of all of them.
+// endTokens ends tokens in batches; the last step reports all of them.
 func (p *planner) endTokens(ids []string, reobserve bool, notes []string, end func([]string) write) {
 	for some := range slices.Chunk(ids, maxBulk) {
 		p.add(step{Change: Change{Object: p.tokenObject(), Action: Updated}, write: end(some), recheck: true})

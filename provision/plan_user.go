@@ -6,7 +6,7 @@ import (
 )
 
 // maxPasswordWrites is how often a run sets the password of an account: if that
-// does not help, the password is not what is wrong.
+// does not help, something other than the password is wrong.
 const maxPasswordWrites = 2
 
 func (p *planner) userObject() string { return "user/" + p.want.Username }
@@ -45,7 +45,7 @@ func (p *planner) createUser() {
 	}
 	change := Change{Object: p.userObject(), Action: Created}
 	for _, name := range p.have.Similar {
-		change.Notes = append(change.Notes, "account "+name+" exists, too: its name differs in upper and lower case only")
+		change.Notes = append(change.Notes, "account "+name+" also exists: its name differs only in upper and lower case")
 	}
 	if p.have.GroupUnknown {
 		change.Notes = append(change.Notes, "not known: whether an account that the superuser token may not see has this name")
@@ -76,8 +76,8 @@ func (p *planner) updateUser() {
 }
 
 // planOpening decides whether an account for the API only gets a temporary
-// password: because its token takes one to be made, or because whatever password
-// it had before it was taken over or deactivated must not open it.
+// password: because creating its token takes one, or because a password from
+// before it was taken over or deactivated must not open it.
 func (p *planner) planOpening(update *userUpdate) {
 	want, have, is := p.want, p.have, *p.have.User
 	if !want.apiOnly() {
@@ -137,7 +137,7 @@ func (p *planner) addUser(update userUpdate, notes []string) {
 	p.add(s)
 }
 
-// groupNotes tells of the groups that the rule does not name.
+// groupNotes reports the groups that the rule does not name.
 func (p *planner) groupNotes() []string {
 	var others []string
 	for _, group := range p.have.User.Groups {
@@ -157,14 +157,14 @@ func (p *planner) planClear() {
 	id := ""
 	if p.have.User != nil {
 		id = p.have.User.ID
-		if p.have.User.FirstName == firstNameOpening && !p.have.opened { // by a run that did not come to its end
+		if p.have.User.FirstName == firstNameOpening && !p.have.opened { // by a run that did not finish
 			change.Action, change.Fields = Updated, []string{"password"}
 		}
 	}
 	p.add(step{Change: change, write: clearPassword{ID: id, Username: p.want.Username}, recheck: true})
 }
 
-// userUpdate is an update in the making, and the names of its fields.
+// userUpdate is an update being put together, and the names of its fields.
 type userUpdate struct {
 	updateUser
 	fields []string

@@ -57,8 +57,8 @@ func TestPlanNewUser(t *testing.T) {
 		},
 		"accounts of nearly the same name": {
 			nil, func(o *Observed) { none(o); o.Similar = []string{"OpenStack", "OPENSTACK"} },
-			created(nil, nil, nil, "account OpenStack exists, too: its name differs in upper and lower case only",
-				"account OPENSTACK exists, too: its name differs in upper and lower case only"),
+			created(nil, nil, nil, "account OpenStack also exists: its name differs only in upper and lower case",
+				"account OPENSTACK also exists: its name differs only in upper and lower case"),
 		},
 		"by a provisioner, which does not see every account": {
 			nil, func(o *Observed) { none(o); o.GroupUnknown = true },
@@ -183,8 +183,8 @@ func TestPlanUser(t *testing.T) {
 
 // TestPlanUserWithoutTokens is about accounts that cannot list their tokens.
 func TestPlanUserWithoutTokens(t *testing.T) {
-	later := tokenUnknown("not known before the account can list its tokens")
-	active := tokenUnknown("not known before the account is active")
+	later := tokenUnknown("not known until the account can list its tokens")
+	active := tokenUnknown("not known until the account is active")
 	revoked := func(o *Observed) {
 		o.User.Active, o.User.FirstName = false, firstNameRevoked
 		unknownTokens(o, tokenHolderUnknown)
@@ -271,7 +271,7 @@ func TestPlanFormer(t *testing.T) {
 	const (
 		alone = "it has the same owner and is left alone: --cluster is not set"
 		own   = "the Secret named it before; left alone: the superuser token is its own"
-		mayBe = "the Secret named it before; left alone: the superuser token may be its own, and that account may not list its tokens to tell"
+		mayBe = "the Secret named it before; left alone: the superuser token may be its own, and that cannot be checked because the account may not list its tokens"
 	)
 	former := func(self string, users ...User) func(*Observed) {
 		return func(o *Observed) { o.wrote, o.Self, o.SelfAsked, o.Former = true, self, true, users }

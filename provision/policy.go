@@ -27,14 +27,14 @@ type Rule struct {
 	Usernames []string // globs: what these Secrets may call their accounts
 	Groups    []string // that the account is put into; they have to exist
 	Superuser bool     // the account is a superuser
-	Adopt     bool     // an existing account of that name may be taken over
+	Adopt     bool     // an existing account with that username may be taken over
 	// AdoptFrom are the owners, as in an account's last name, whose accounts
 	// these Secrets take over; * and ? are allowed in their parts.
 	AdoptFrom []string
-	Exclusive bool // the account's other tokens are superseded, too
+	Exclusive bool // the account's other tokens are superseded too
 }
 
-// Allow returns the rule for a Secret that asks for an account of that name.
+// Allow returns the rule for a Secret that asks for an account with that username.
 func (p Policy) Allow(secret Secret, username string) (Rule, error) {
 	for i, rule := range p.Rules {
 		if rule.Namespace != "" && rule.Namespace != secret.Namespace || !matches(rule.Secrets, secret.Name) {
@@ -53,7 +53,7 @@ func (p Policy) Allow(secret Secret, username string) (Rule, error) {
 // Validate finds what is wrong with a rule: the key, and why.
 func (r Rule) Validate() (key string, err error) {
 	if len(r.Usernames) == 0 {
-		return "usernames", errors.New("is required: globs of the account names that are allowed")
+		return "usernames", errors.New("required: globs of the account names that are allowed")
 	}
 	for _, glob := range r.Secrets {
 		if !isGlob(glob) {
@@ -101,8 +101,8 @@ func ValidateManagedGroup(name string) error {
 
 const maxGroupName = 150 // characters
 
-// isGlob tells whether a text is a glob of names: * and ? besides what names of
-// Secrets and accounts are made of.
+// isGlob tells whether a text is a glob: * and ?, and the characters that names
+// of Secrets and accounts consist of.
 func isGlob(text string) bool {
 	return text != "" && !strings.ContainsFunc(text, func(r rune) bool { return r != '*' && r != '?' && !inUsername(r) })
 }

@@ -84,7 +84,7 @@ func TestRuleValidate(t *testing.T) {
 		"as it should be":           {rule(func(*Rule) {}), "", ""},
 		"no Secrets and no groups":  {rule(func(r *Rule) { r.Secrets, r.Groups = nil, nil }), "", ""},
 		"globs of every kind":       {rule(func(r *Rule) { r.Usernames = []string{"*", "?", "a-?*@.+_"} }), "", ""},
-		"no usernames":              {rule(func(r *Rule) { r.Usernames = nil }), "usernames", "is required: globs of the account names that are allowed"},
+		"no usernames":              {rule(func(r *Rule) { r.Usernames = nil }), "usernames", "required: globs of the account names that are allowed"},
 		"an empty username":         {rule(func(r *Rule) { r.Usernames = []string{"a", ""} }), "usernames", errGlob("").Error()},
 		"an open bracket":           {rule(func(r *Rule) { r.Usernames = []string{"a[b"} }), "usernames", errGlob("a[b").Error()},
 		"an open bracket behind *":  {rule(func(r *Rule) { r.Usernames = []string{"*["} }), "usernames", errGlob("*[").Error()},

@@ -12,8 +12,8 @@ import (
 // Provisioner provisions the accounts that Secrets describe. It is made once
 // and may provision many Secrets, from several goroutines.
 type Provisioner struct {
-	// Connect gives Nautobot, and the superuser token that is used there. It
-	// is called for each Secret, once the Secret is accepted.
+	// Connect returns Nautobot, and the superuser token that is used there. It
+	// is called for each Secret, once the Secret has been accepted.
 	Connect func(context.Context) (Nautobot, Sensitive, error)
 	Hosts   AllowedHosts
 	Policy  Policy
@@ -24,8 +24,8 @@ type Provisioner struct {
 	Log     *slog.Logger
 }
 
-// maxVersions is how many versions of a Secret are followed that changes during
-// the run.
+// maxVersions is how many versions of a Secret a run follows if the Secret keeps
+// changing.
 const maxVersions = 3
 
 // Result is what became of one Secret.
@@ -36,7 +36,7 @@ type Result struct {
 
 // Provision provisions one Secret: read it, observe Nautobot, plan, write what
 // differs, verify, read the Secret again. The Report tells what was done even if
-// the error tells why no more was. A *Refusal means that trying again cannot
+// the error says why it was not more. A *Refusal means that trying again cannot
 // help, and that nothing was written; ErrNoSecret, that the Secret is gone.
 func (p *Provisioner) Provision(ctx context.Context, source Source) (Result, error) {
 	r := run{Provisioner: p, source: source}
@@ -95,8 +95,8 @@ func (r *run) provisionVersion(ctx context.Context) error {
 	return err
 }
 
-// desired is what the Secret asks for and the policy allows. Nautobot is
-// connected to once both are settled.
+// desired is what the Secret asks for and the policy allows. Only once both are
+// settled does it connect to Nautobot.
 func (r *run) desired(ctx context.Context) (Desired, error) {
 	account, err := ParseAccount(r.secret, r.Hosts)
 	if err != nil {
@@ -152,8 +152,8 @@ func (r *run) unchanged(ctx context.Context) error {
 	return errSecretChanged
 }
 
-// sameAs compares what counts of a Secret: others change its annotations as
-// they like.
+// sameAs compares the parts of a Secret that count: its annotations may change
+// for other reasons.
 func (s Secret) sameAs(other Secret) bool {
 	return s.UID == other.UID && s.Labels[LabelKey] == other.Labels[LabelKey] &&
 		maps.EqualFunc(s.Data, other.Data, Sensitive.Equal)

@@ -19,16 +19,16 @@ type reconciler struct {
 	dryRun         bool
 	now            func() time.Time // of this machine
 	log            *slog.Logger
-	// current tells whether what is desired still is: nil, or why not.
+	// current tells whether what was desired still is: nil, or why not.
 	current func(context.Context) error
 
 	report   Report
 	doubtful []step         // writes that got no answer
-	retries  map[string]int // how often each write made the run observe anew
-	ahead    time.Duration  // Nautobot's clock before ours
+	retries  map[string]int // how often each write made the run observe again
+	ahead    time.Duration  // how far Nautobot's clock is ahead of ours
 	created  *User          // by this run, in this round
 	userID   string         // of the account
-	// warnPasswordKept: the Secret has no password, which is still to be said.
+	// warnPasswordKept: the Secret has no password, and the warning is still to come.
 	warnPasswordKept bool
 	progress
 }
@@ -41,23 +41,23 @@ type progress struct {
 	revived        bool // activated an account that was revoked
 	adopted        bool // took an account over
 	blankPassword  bool // the account's stored password is empty
-	mine           bool // the account was the Secret's at some time
-	lost           bool // and is another's now
+	mine           bool // the account was the Secret's at some point
+	lost           bool // the account was the Secret's and is another's now
 	madeToken      bool // created the Secret's token
 	passwordWrites int
 }
 
-// errStale: what was observed is overtaken, or the plan went as far as it could
-// be known: observe anew.
+// errStale: what was observed is out of date, or the plan ends where more has to
+// be known: observe again.
 var errStale = errors.New("observe again")
 
 // errNeedGroup: the managed group or its permission may be missing.
 type errNeedGroup struct{ error }
 
 const (
-	// maxRounds is more than the writes that can each be overtaken.
+	// maxRounds is more than the number of writes that another run can overtake.
 	maxRounds = 20
-	// maxRetries is how often one write may make a run observe anew. Once is
+	// maxRetries is how often one write may make a run observe again. Once is
 	// enough unless two runs keep colliding.
 	maxRetries = 3
 )
@@ -95,7 +95,7 @@ func (r *reconciler) untilDone(round func() error) error {
 }
 
 // withGroup goes on with a plan that ran into a missing managed group. What was
-// observed is amended, not asked for anew: nothing else has changed.
+// observed is amended, not asked for again: nothing else has changed.
 func (r *reconciler) withGroup(ctx context.Context, want Desired, have Observed, cause error) error {
 	if have.User != nil && have.isSelf(*have.User) {
 		return cause
@@ -136,7 +136,7 @@ func (r *reconciler) remember(want Desired, have Observed) {
 	}
 }
 
-// apply carries the steps out, one after another. A dry run only tells of them.
+// apply carries out the steps, one after another. A dry run only reports them.
 func (r *reconciler) apply(ctx context.Context, steps []step) error {
 	r.confirm(steps)
 	for _, step := range steps {
@@ -162,7 +162,7 @@ func (r *reconciler) apply(ctx context.Context, steps []step) error {
 // carryOut sends one write, and decides what its answer means.
 func (r *reconciler) carryOut(ctx context.Context, step step) error {
 	err := step.write.send(ctx, r)
-	if step.Object != "" && !errors.Is(err, ErrRejected) && !errors.Is(err, ErrDenied) { // those did nothing
+	if step.Object != "" && !errors.Is(err, ErrRejected) && !errors.Is(err, ErrDenied) { // these did nothing
 		r.wrote = true
 		r.kept = r.kept || !isTakenBack(step.write)
 	}
@@ -203,8 +203,8 @@ func (r *reconciler) mayRetry(what string) bool {
 	return r.retries[what] <= maxRetries
 }
 
-// confirm tells of the writes that were sent without an answer, and that the
-// plan has no more need of: they were carried out.
+// confirm reports the writes that got no answer and that a new plan no longer
+// contains: they were carried out.
 func (r *reconciler) confirm(steps []step) {
 	for _, sent := range r.doubtful {
 		if !slices.ContainsFunc(steps, func(s step) bool {
@@ -233,13 +233,13 @@ func (r *reconciler) doubt(ctx context.Context, err error) error {
 		return random
 	}
 	if r.nautobot.Authenticate(ctx, Login{Token: Hide(hex.EncodeToString(nonsense))}) == nil {
-		return errors.New("a token that nobody has is accepted, too: something before Nautobot logs every request in as an account of its own")
+		return errors.New("a token that nobody has is accepted, too: something in front of Nautobot logs every request in as an account of its own")
 	}
 	return err
 }
 
 // clock is Nautobot's time, as far as it is known: the creation of a token tells
-// it, to the moment if this run created the token.
+// it, and exactly if this run created the token.
 func (r *reconciler) clock(tokens []Token) time.Time {
 	for _, token := range tokens {
 		if token.Created.After(r.now().Add(r.ahead)) {
@@ -269,7 +269,7 @@ func (r *reconciler) abandon(ctx context.Context, want Desired, cause error) err
 	if ctx.Err() == nil && (current == nil || errors.Is(current, ErrNoSecret)) {
 		takenBack = r.leave(ctx, want, refused)
 	}
-	if errors.Is(cause, ErrNoSecret) { // in the middle of a run; the next one says what it means
+	if errors.Is(cause, ErrNoSecret) { // in the middle of a run; the next run decides what it means
 		return errors.New(cause.Error())
 	}
 	if refused && r.wrote && !r.kept && takenBack {
@@ -280,7 +280,7 @@ func (r *reconciler) abandon(ctx context.Context, want Desired, cause error) err
 		r.log.Info("the account belongs to another Secret", "owner", refusal.Owner)
 	}
 	if refused && r.wrote {
-		return fmt.Errorf("after a part of it was written: %v; the next run is refused before it writes", refusal)
+		return fmt.Errorf("after part of it was written: %v; the next run will be refused before it writes anything", refusal)
 	}
 	return cause
 }
@@ -299,12 +299,12 @@ func (r *reconciler) leave(ctx context.Context, want Desired, refused bool) bool
 		err = r.leaveAsItWas(ctx, want, refused)
 	}
 	if err != nil {
-		r.log.Warn("what this run has begun stays until the next one", "error", err.Error())
+		r.log.Warn("what this run began remains until the next one", "error", err.Error())
 	}
 	return err == nil
 }
 
-// leaveAsItWas looks first: the write that was to open or to activate the
+// leaveAsItWas looks first: the write that should have opened or activated the
 // account may not have been carried out.
 func (r *reconciler) leaveAsItWas(ctx context.Context, want Desired, refused bool) error {
 	owned, err := r.nautobot.OwnedUsers(ctx, want.Owner.lastName())
@@ -337,7 +337,7 @@ func (r *reconciler) leaveToOthers(ctx context.Context, want Desired) error {
 	}
 	tokens, err := r.nautobot.Tokens(ctx, want.byToken())
 	if errors.Is(err, ErrInvalidToken) {
-		return nil // it is not there any more
+		return nil // it is already gone
 	}
 	token := find(tokens, want.Token)
 	if err != nil || token == nil || token.Username != want.Username || !want.Owner.made(*token) {

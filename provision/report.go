@@ -7,8 +7,8 @@ type Report struct {
 	Changes []Change
 }
 
-// add enters a change. A run that had to observe again and found its own work
-// done still reports what it did; what happened to an object last is what counts.
+// add records a change. A run that had to observe again and found its own work
+// done still reports what it did; what happened last to an object counts.
 func (r *Report) add(change Change) {
 	if change.Object == "" {
 		return

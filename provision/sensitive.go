@@ -7,7 +7,7 @@ const redacted = "[redacted]"
 // Sensitive is text that must never be shown: a password or a token. No verb,
 // logger or encoder prints it, because the text sits in a closure: fmt does
 // not call methods on unexported fields, so a string type would show there.
-// The zero value stands for "no text".
+// The zero value means "no text".
 type Sensitive struct{ reveal func() string }
 
 // Hide wraps text.

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// ProvisionersGroup is the group of the accounts that Setup makes for a managed
-// group. They are not members of the managed group, or they could change
-// themselves.
+// ProvisionersGroup is the group of the accounts that Setup creates for a managed
+// group. They are not members of the managed group, because they could then
+// change themselves.
 func ProvisionersGroup(managedGroup string) string {
 	if managedGroup == DefaultManagedGroup {
 		return "nautobot-token-provisioners"
@@ -29,7 +29,7 @@ type Setup struct {
 	SuperuserToken Sensitive
 	ManagedGroup   string
 	Username       string
-	Token          Sensitive // that the provisioner is to have
+	Token          Sensitive // for the provisioner
 	Grace          time.Duration
 	DryRun         bool
 	Now            func() time.Time
@@ -37,8 +37,8 @@ type Setup struct {
 }
 
 // manageUsers lets the members of the provisioners' group work on the members
-// of the managed group, as long as those are not superusers. The server itself
-// keeps them to that.
+// of the managed group, as long as those are not superusers. Nautobot itself
+// enforces that.
 func manageUsers(managedGroup string) Permission {
 	group := ProvisionersGroup(managedGroup)
 	return Permission{
@@ -51,7 +51,7 @@ func manageUsers(managedGroup string) Permission {
 	}
 }
 
-// Run does what is missing, and nothing the second time.
+// Run does what is missing; a second run has nothing to do.
 func (s Setup) Run(ctx context.Context) (Report, error) {
 	r := reconciler{
 		nautobot: s.Nautobot, superuserToken: s.SuperuserToken, dryRun: s.DryRun, now: s.Now, log: s.Log,
@@ -77,8 +77,8 @@ func (s Setup) Run(ctx context.Context) (Report, error) {
 	return r.report, err
 }
 
-// prepare makes the groups and permissions; the account follows. Nothing is
-// made for an account that is refused.
+// prepare creates the groups and permissions; the account follows. Nothing is
+// created for an account that is refused.
 func (s Setup) prepare(ctx context.Context, r *reconciler, want Desired) error {
 	var have Observed
 	if err := r.observeUsers(ctx, want, &have); err != nil {
@@ -95,7 +95,7 @@ func (s Setup) prepare(ctx context.Context, r *reconciler, want Desired) error {
 			return err
 		}
 		if have.GroupUnknown {
-			return refuse("setup takes a superuser's token: this one may not look at permissions")
+			return refuse("setup needs a superuser's token: this one may not view permissions")
 		}
 		if !isOwnTokens(have.ManagedGroup.Permission) {
 			return errForeignPermission(group)

@@ -30,7 +30,7 @@ type (
 		Opens  bool // with a temporary password
 		Adopts bool // the account was not the Secret's before
 	}
-	clearPassword struct{ ID, Username string } // no ID: the account that this run made
+	clearPassword struct{ ID, Username string } // no ID: the account that this run created
 	createToken   struct {
 		Login  Login
 		Fields TokenFields
@@ -49,9 +49,9 @@ type (
 		Login Login
 		IDs   []string
 	}
-	// verifyToken uses the token: it has to open the account, and to be its own.
+	// verifyToken uses the token: it has to open the account and to be its own.
 	verifyToken struct{ Login Login }
-	// confirmOwner looks once more whose the account is: somebody else may have
+	// confirmOwner checks once more whose account it is: somebody else may have
 	// taken it over at the same moment.
 	confirmOwner struct {
 		Owner    Owner
@@ -100,7 +100,7 @@ func (w updateUser) send(ctx context.Context, r *reconciler) error {
 	done := err == nil || errors.Is(err, ErrUncertain)
 	r.adopted = r.adopted || done && w.Adopts
 	r.revived = r.revived || done && w.Fields.Active != nil && *w.Fields.Active
-	// Some script left an empty password, which Nautobot takes in no write.
+	// Some script left an empty password, which Nautobot accepts in no write.
 	r.blankPassword = errors.Is(err, RejectedField("password")) && w.Fields.Password.Empty()
 	return err
 }
@@ -124,11 +124,11 @@ func (w createToken) send(ctx context.Context, r *reconciler) error {
 	if token.Key.Equal(w.Fields.Key) {
 		return nil
 	}
-	// A Nautobot that chooses keys itself would leave a token that nobody knows.
+	// A Nautobot that chose the key itself would leave a token that nobody knows.
 	if err := r.nautobot.DeleteTokens(ctx, w.Login, []string{token.ID}); err != nil {
 		return err
 	}
-	return errors.New("create token: Nautobot made one with another key than the Secret's; it was deleted again")
+	return errors.New("create token: Nautobot created one with a key other than the Secret's; it has been deleted")
 }
 
 func (w updateToken) send(ctx context.Context, r *reconciler) error {
@@ -166,19 +166,18 @@ func (w confirmOwner) send(ctx context.Context, r *reconciler) error {
 	return refuse("account %q was taken over for another Secret at the same time", w.Username)
 }
 
-// verdict is what to do after a write that did not succeed.
+// verdict is what to do after a write that failed.
 type verdict int
 
 const (
 	fail      verdict = iota
-	again             // observe anew: it may have been done already, by us or by another run
+	again             // observe again: it may have been done already, by us or by another run
 	needGroup         // the managed group or its permission may be missing
 	forbidden         // refuse
 )
 
 // meanings say what Nautobot's answer to a write means. The first row that fits
-// counts; again is used up at some point, needGroup once the group was looked
-// at, and then the next row that fits counts.
+// counts; after a few tries a row with again or needGroup is passed over.
 var meanings = []struct {
 	of    []kind // empty: any
 	when  error
@@ -204,7 +203,7 @@ var (
 	errGrantsSuperuser = errors.New("only a superuser's token can make an account a superuser")
 )
 
-// fits tells whether an error of a write is the one of a row.
+// fits tells whether the error of a write is the one in a row of meanings.
 func fits(w write, err, when error) bool {
 	update, updates := w.(updateUser)
 	switch {
@@ -227,11 +226,11 @@ func grantsSuperuser(w write) bool {
 	return flag != nil && *flag
 }
 
-// refusal is what to tell of a write that Nautobot will never accept.
+// refusal is what to say about a write that Nautobot will never accept.
 func (r *reconciler) refusal(w write, err error) error {
 	switch {
 	case grantsSuperuser(w) && errors.Is(err, ErrDenied):
-		return refuse("the rule grants superuser, which takes a superuser's token: the superuser token's account is not one")
+		return refuse("the rule grants superuser, which requires a superuser's token: the superuser token's account is not one")
 	case w.kind() == "create user" && errors.Is(err, RejectedField("username")):
 		return refuse("an account of that name exists, but the superuser token may not see it: %v", err)
 	}

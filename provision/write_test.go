@@ -198,8 +198,8 @@ func TestRefusalsOfWrites(t *testing.T) {
 		write write
 		err   error
 	}{
-		"the rule grants superuser, which takes a superuser's token: the superuser token's account is not one": {createUser{Fields: super}, ErrDenied},
-		"an account of that name exists, but the superuser token may not see it: not good: username":           {createUser{}, fieldError("username")},
+		"the rule grants superuser, which requires a superuser's token: the superuser token's account is not one": {createUser{Fields: super}, ErrDenied},
+		"an account of that name exists, but the superuser token may not see it: not good: username":              {createUser{}, fieldError("username")},
 		"not good: password": {updateUser{Fields: UserFields{Password: Hide(somePassword)}}, fieldError("password")},
 		"not good: email":    {createUser{Fields: super}, fieldError("email")},
 	} {
@@ -273,7 +273,7 @@ func TestSendChecksAnswers(t *testing.T) {
 	create, verify := createToken{byPassword, TokenFields{Key: Hide(someToken)}}, verifyToken{byToken}
 	confirm := confirmOwner{someDesired().Owner, planUsername}
 	const (
-		otherKey = "create token: Nautobot made one with another key than the Secret's; it was deleted again"
+		otherKey = "create token: Nautobot created one with a key other than the Secret's; it has been deleted"
 		notOurs  = `verify the token: Nautobot does not count it among the tokens of "openstack"`
 		lost     = `account "openstack" was taken over for another Secret at the same time`
 	)

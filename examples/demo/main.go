@@ -1,6 +1,6 @@
 // Demo shows what nautobot-token does: it starts a fake Nautobot on loopback,
-// runs the real program on the manifests of examples/, and prints each command
-// line and all that the program printed. Run it from the root of the module:
+// runs the real program on the manifests in examples/, and prints each command
+// line and everything that the program printed. Run it from the module's root:
 //
 //	make demo
 package main
@@ -83,7 +83,7 @@ func play(ctx context.Context, scene scene, server *nautobottest.Server, program
 	if code != 0 {
 		fmt.Printf("# exit code %d\n", code)
 	}
-	fmt.Printf("# requests to Nautobot: %d, of them writes: %d\n", len(server.Requests()), len(server.Writes()))
+	fmt.Printf("# requests to Nautobot: %d, writes among them: %d\n", len(server.Requests()), len(server.Writes()))
 
 	if code != scene.exit {
 		return fmt.Errorf("exit code %d, want %d", code, scene.exit)

@@ -1,6 +1,6 @@
-// Package kubetest is the one stand-in for the Kubernetes API server: Secrets
-// by name and by label, and Events. It knows what the program relies on and no
-// more, and words what it refuses as the real one does.
+// Package kubetest is a fake Kubernetes API server with Secrets, by name and by
+// label, and Events. It knows no more than the program relies on, and words its
+// refusals as the real one does.
 package kubetest
 
 import (
@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-// Token is what a request has to bear: the one of the kubeconfig.
+// Token is what a request has to present: the one in the kubeconfig.
 const Token = "canary-kubernetes" //nolint:gosec // G101: it opens nothing but this
 
 // Server is an API server that knows Secrets and Events.
@@ -55,7 +55,7 @@ func New() *Server {
 	return s
 }
 
-// Put stores a Secret, named NAMESPACE/NAME, with the label of the program. It
+// Put stores a Secret, named NAMESPACE/NAME, with the program's label. It
 // is a new version each time, and a new object if there was none.
 func (s *Server) Put(path string, values map[string]string) {
 	s.mu.Lock()
@@ -81,7 +81,7 @@ func (s *Server) Annotate(path, key, value string) {
 // SetDeletion marks a Secret as deleted, while a finalizer keeps it there.
 func (s *Server) SetDeletion(path string) { s.change(path, func(one *secret) { one.deleted = true }) }
 
-// Remove takes a Secret away.
+// Remove removes a Secret.
 func (s *Server) Remove(path string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -96,7 +96,7 @@ func (s *Server) RefuseAll(status int) {
 	s.refuse = status
 }
 
-// ExpireLists lets no list be continued that was begun before.
+// ExpireLists makes lists that were begun before impossible to continue.
 func (s *Server) ExpireLists() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -112,21 +112,21 @@ func (s *Server) Intercept(f func(r *http.Request, n int) http.Handler) {
 	s.intercept = f
 }
 
-// Requests are all that came: method, path and query.
+// Requests returns all requests that came: method, path and query.
 func (s *Server) Requests() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.requests)
 }
 
-// Events are all that were left, as they were sent.
+// Events returns all Events that were recorded, as they were sent.
 func (s *Server) Events() []map[string]any {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.events)
 }
 
-// EventTexts are the Events in one line each: type, object, reason and message.
+// EventTexts returns the Events, one line each: type, object, reason and message.
 func (s *Server) EventTexts() []string {
 	var texts []string
 	for _, event := range s.Events() {
@@ -148,7 +148,7 @@ func (s *Server) Kubeconfig(namespace string) string {
 		            {"name":"bare","context":{"cluster":"c","user":"u"}}]}`
 }
 
-// Answer answers this, whatever is asked.
+// Answer always gives this answer, whatever is asked.
 func Answer(status int, contentType, body string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", contentType)
@@ -241,7 +241,7 @@ func (s *Server) answer(r *http.Request) http.Handler {
 	return refusal(http.StatusNotFound, "the server could not find the requested resource", map[string]any{})
 }
 
-// split takes a path of the core group apart.
+// split splits a path of the core group.
 func split(path string) (namespace, resource, name string) {
 	path, ok := strings.CutPrefix(path, "/api/v1/")
 	if !ok {

@@ -49,7 +49,7 @@ func (s *Server) Writes() []Request {
 	return writes
 }
 
-// ResetRequests empties the log and starts counting anew.
+// ResetRequests empties the log and starts counting again.
 func (s *Server) ResetRequests() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -9,14 +9,14 @@ import (
 	"unicode/utf8"
 )
 
-// A form collects what is wrong with a body, by field. All that is wrong is reported at once.
+// A form collects what is wrong with a body, by field, so that it is reported all at once.
 type form map[string][]string
 
 func (f form) add(field string, texts ...string) { f[field] = append(f[field], texts...) }
 
 func invalid(f form) *answer { return reply(http.StatusBadRequest, f) }
 
-// Texts that the REST framework says of many fields.
+// Texts of the REST framework about many fields.
 const (
 	required    = "This field is required."
 	notBlank    = "This field may not be blank."

@@ -6,7 +6,7 @@
 //
 //	s := nautobottest.New(nautobottest.Options{Version: "2.4"})
 //	defer s.Close()
-//	client := nautobot.New(s.URL, s.Token)
+//	// A client for s.URL, with s.Token as a superuser's token.
 //
 // A test prepares and inspects the state without HTTP (AddUser, User, Tokens, Snapshot, ...), reads the log of requests
 // (Requests, Writes) and spoils chosen requests (Intercept).

@@ -81,7 +81,7 @@ func nothingLeaks(ctx context.Context) error {
 	return errors.Join(leaks...)
 }
 
-// found is what of the secrets stands in a text, in any form; "" if nothing.
+// found is which of the secrets a text contains, in any form; "" if none.
 func found(text string) string {
 	secretsMu.Lock()
 	defer secretsMu.Unlock()
@@ -95,7 +95,7 @@ func found(text string) string {
 	return ""
 }
 
-// forms are the ways in which a secret can stand in a text: as it is, escaped,
+// forms are the ways in which a text can contain a secret: as it is, escaped,
 // in base64, and in what was itself in base64, as an event on the bus is.
 func forms(value string) []string {
 	inJSON, _ := json.Marshal(value) // of a string: cannot fail
@@ -108,7 +108,7 @@ func forms(value string) []string {
 	return all
 }
 
-// inBase64 is what stands in the encoding of any text that holds value: that
+// inBase64 is what the encoding of any text that holds value contains: that
 // depends on where in the text it begins.
 func inBase64(value string) []string {
 	var all []string

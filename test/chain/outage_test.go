@@ -131,7 +131,7 @@ func TestBusRestarted(t *testing.T) {
 	worksAgain(t, a)
 }
 
-// A bus that lost everything is not made again by those that use it. The cure
+// A bus that lost everything is not created again by those that use it. The cure
 // is that of README.md: the Sensor first, so that somebody waits for what the
 // EventSource reports.
 func TestBusLost(t *testing.T) {
@@ -146,7 +146,7 @@ func TestBusLost(t *testing.T) {
 	removePods(t, "eventbus-name="+byExternalSecret)
 	eventually(t, 2*time.Minute, func(ctx context.Context) error { return renewed(ctx, "eventbus-name="+byExternalSecret, before) })
 
-	// The signs: everything runs, and these stand in the logs.
+	// The signs: everything runs, and the logs say this.
 	e.renewToken()
 	e.put(t, e.credential())
 	for label, sign := range map[string]string{"sensor-name=": "bucket not found", "eventsource-name=": "no response from stream"} {

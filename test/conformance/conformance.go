@@ -161,7 +161,7 @@ func (a answer) object(status int) object {
 	a.Helper()
 	o, ok := a.is(status).decoded.(object)
 	if !ok {
-		a.Fatalf("%s: body is no object", a.what)
+		a.Fatalf("%s: body is not an object", a.what)
 	}
 	return o
 }
@@ -171,7 +171,7 @@ func (a answer) array(status int) []object {
 	a.Helper()
 	items, ok := a.is(status).decoded.([]any)
 	if !ok {
-		a.Fatalf("%s: body is no list", a.what)
+		a.Fatalf("%s: body is not a list", a.what)
 	}
 	return objects(items)
 }
@@ -183,7 +183,7 @@ func (a answer) page() ([]object, int) {
 	items, ok := o["results"].([]any)
 	count, isNumber := o["count"].(float64)
 	if !ok || !isNumber {
-		a.Fatalf("%s: body is no page", a.what)
+		a.Fatalf("%s: body is not a page", a.what)
 	}
 	return objects(items), int(count)
 }

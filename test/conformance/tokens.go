@@ -57,7 +57,7 @@ var tokenTests = map[string]func(*suite){
 		s.do("GET", groups, key, nil).detail(http.StatusForbidden, noPermission)
 		s.do("POST", users, key, object{}).detail(http.StatusForbidden, noPermission)
 	},
-	"a token deletes itself and its key can be made again": func(s *suite) {
+	"a token deletes itself and its key can be created again": func(s *suite) {
 		u := s.newMember()
 		t := s.newToken(u, nil)
 		s.do("DELETE", tokens, keyOf(t), []object{{"id": t["id"]}}).is(http.StatusNoContent)

@@ -74,7 +74,7 @@ func TestPolicy(t *testing.T) {
 		t.Run("superuser", func(t *testing.T) {
 			g := secret("super")
 			if nautobot.identity == provisioner {
-				g.provision(t).wantRefused(t, "the rule grants superuser, which takes a superuser's token")
+				g.provision(t).wantRefused(t, "the rule grants superuser, which requires a superuser's token")
 				return
 			}
 			g.provision(t).want(t, 0)

@@ -207,8 +207,8 @@ func tryWhatAProvisionerMayNot(t *testing.T, f, p, byHand *fixture, group string
 	t.Run("--superuser", func(t *testing.T) {
 		g := f.another()
 		g.saveSecret(t)
-		g.provision(t, "--superuser").want(t, 3).wantText(t, "takes a superuser's token").wantNothingStored(t)
-		f.provision(t, "--superuser").want(t, 3).wantText(t, "takes a superuser's token").wantNothingStored(t)
+		g.provision(t, "--superuser").want(t, 3).wantText(t, "requires a superuser's token").wantNothingStored(t)
+		f.provision(t, "--superuser").want(t, 3).wantText(t, "requires a superuser's token").wantNothingStored(t)
 		f.wantUnchanged(t)
 	})
 	t.Run("a group that does not exist", func(t *testing.T) {

@@ -80,7 +80,7 @@ func TestUsage(t *testing.T) {
 		{name: "log level", env: env{"LOG_LEVEL": "loud"}, says: []string{"--log-level (LOG_LEVEL)"}},
 		{name: "kubeconfig not there", more: []string{"--kubeconfig=/not/there"}, says: []string{"--kubeconfig (KUBECONFIG)", "no such file"}},
 		{name: "no cluster", env: env{"KUBECONFIG": ""}, says: []string{"--kubeconfig (KUBECONFIG)", "no cluster"}},
-		{name: "context", more: []string{"--context=elsewhere"}, says: []string{"--context", "there is no context of that name"}},
+		{name: "context", more: []string{"--context=elsewhere"}, says: []string{"--context", "there is no context with that name"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g := f.another()

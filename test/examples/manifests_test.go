@@ -114,7 +114,7 @@ func files(t *testing.T) map[string]string {
 
 var separator = regexp.MustCompile(`(?m)^---\s*$`)
 
-// read returns the documents of a file, but for those of comments alone.
+// read returns the documents of a file, except those with nothing but comments.
 func read(t *testing.T, path string) []document {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(folder, path))

@@ -40,7 +40,7 @@ var (
 	}
 )
 
-// All Secrets of both clusters, as they stand in the examples, and the charts'
+// All Secrets of both clusters, as they are in the examples, and the charts'
 // rules for them.
 func TestTables(t *testing.T) {
 	g := install(t, global, "global")

@@ -115,7 +115,7 @@ func (e example) wantRendered(t *testing.T, document string, want map[string]str
 }
 
 // What cannot be rendered must fail, so that the Secret before it stays; and
-// the error, which stands in an Event for all to read, must not tell what was
+// the error, which an Event shows to everybody, must not tell what was
 // to be rendered.
 func TestExamplesDoNotRenderHalfACredential(t *testing.T) {
 	complete := map[string]any{"password": password, "token": token}

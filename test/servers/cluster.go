@@ -68,7 +68,7 @@ func StartCluster(ctx context.Context) (*Cluster, error) {
 	})
 }
 
-// Stop ends all that StartCluster started, and removes its data.
+// Stop ends everything that StartCluster started, and removes its data.
 func (c *Cluster) Stop() {
 	c.end()
 	c.client.CloseIdleConnections()

@@ -135,7 +135,7 @@ func (c *ControlPlane) untilServed(ctx context.Context, apiVersion, kind string)
 }
 
 // DryRun has the API server check objects as Apply would make them, and stores
-// nothing. Unknown and doubled keys are errors.
+// nothing. Unknown and duplicate keys are errors.
 func (c *ControlPlane) DryRun(ctx context.Context, manifests []byte) error {
 	return c.eachObject(ctx, manifests, func(objectPath string, document []byte) error {
 		_, err := c.send(ctx, http.MethodPatch, objectPath+"?fieldManager=test&force=true&dryRun=All&fieldValidation=Strict",

@@ -19,7 +19,7 @@ var (
 		name: "external-secrets", dir: "test/external-secrets",
 		pkg: "github.com/external-secrets/external-secrets", module: "github.com/external-secrets/external-secrets",
 	}
-	// No refresh succeeds without, even where nothing is generated.
+	// No refresh succeeds without these, even if nothing is generated.
 	generatorStateCRD = CRDs{
 		tools: externalSecrets.dir, module: externalSecrets.module,
 		files: "config/crds/bases/generators.external-secrets.io_generatorstates.yaml",

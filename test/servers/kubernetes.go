@@ -48,7 +48,7 @@ func newControlPlane(dir string) *ControlPlane {
 	return &ControlPlane{dir: dir, Kubeconfig: filepath.Join(dir, "kubeconfig")}
 }
 
-// Stop ends all that StartControlPlane started, and removes its data.
+// Stop ends everything that StartControlPlane started, and removes its data.
 func (c *ControlPlane) Stop() {
 	stopAll(c.processes)
 	c.client.CloseIdleConnections()
@@ -112,8 +112,8 @@ func (c *ControlPlane) startProcess(ctx context.Context, url string, client *htt
 }
 
 // writePKI makes all certificates, those files that kube-apiserver reads, the
-// administrator's kubeconfig and c.client. Others than loopback addresses are
-// those that kube-apiserver is reached at besides.
+// administrator's kubeconfig and c.client. Others are the addresses
+// other than loopback at which kube-apiserver can be reached.
 func (c *ControlPlane) writePKI(others ...string) error {
 	authority, err := newAuthority()
 	if err != nil {

@@ -26,8 +26,8 @@ func (c *ControlPlane) Apply(ctx context.Context, manifests []byte) error {
 	})
 }
 
-// Delete removes the objects of a YAML text, as far as they exist. Nothing else
-// in the text counts than their kinds and names.
+// Delete removes the objects of a YAML text, as far as they exist. Only their
+// kinds and names count.
 func (c *ControlPlane) Delete(ctx context.Context, manifests []byte) error {
 	return c.eachObject(ctx, manifests, func(objectPath string, _ []byte) error {
 		_, err := c.send(ctx, http.MethodDelete, objectPath, "", nil)

@@ -29,8 +29,9 @@ type Nautobot struct {
 	processes []*process
 }
 
-// CheapPasswords are settings of a Nautobot that hashes a password once where
-// it takes a million times by default: half a second of every request with one.
+// CheapPasswords are settings of a Nautobot that hashes a password once. By
+// default it does so a million times, which takes half a second of every request
+// with a password.
 const CheapPasswords = `
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 class Cheap(PBKDF2PasswordHasher):
@@ -166,7 +167,7 @@ func (n *Nautobot) Interrupt() {
 // Resume starts the web server again, at the same address.
 func (n *Nautobot) Resume(ctx context.Context) error { return n.startWeb(ctx) }
 
-// Stop ends all that StartNautobot started, and removes its data.
+// Stop ends everything that StartNautobot started, and removes its data.
 func (n *Nautobot) Stop() {
 	stopAll(n.processes)
 	_ = os.RemoveAll(n.dir)

@@ -16,7 +16,7 @@ import (
 const adminUsername = "admin"
 
 // templateFormat is part of the names of the files in the cache that hold a
-// migrated database. Count it up when a change here makes the old files wrong.
+// migrated database. Increase it when a change here makes the old files wrong.
 const templateFormat = 1
 
 // nautobotTemplate is what every server of one version starts from.
@@ -61,7 +61,7 @@ func prepareNautobot(ctx context.Context, version string) (*nautobotTemplate, er
 		err = json.Unmarshal(credentials, template)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w; remove %s.* to have them made again", err, name)
+		return nil, fmt.Errorf("%w; remove %s.* to have them created again", err, name)
 	}
 	return template, nil
 }

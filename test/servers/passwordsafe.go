@@ -12,7 +12,7 @@ import (
 //
 //	GET /credentials/ID with the header X-Api-Key
 //
-// answers with a document, 404 where there is none, and 401 to a wrong key.
+// answers with a document, 404 if there is none, and 401 to a wrong key.
 type PasswordSafe struct {
 	URL    string // without a slash at the end
 	APIKey string
@@ -32,8 +32,8 @@ func StartPasswordSafe() *PasswordSafe {
 	return s
 }
 
-// Put stores a document, which is a JSON object, under an ID. It never fails;
-// like Delete it is as OpenBao's.
+// Put stores a document, which is a JSON object, under an ID. It never fails; it
+// has OpenBao's signature, and so has Delete.
 func (s *PasswordSafe) Put(_ context.Context, id string, document []byte) error {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()

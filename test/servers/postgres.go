@@ -90,7 +90,7 @@ func (db *postgres) restore(ctx context.Context, archive string) error {
 	command := db.command("tar", "--extract")
 	command.Stdin = file
 	if _, err := run(ctx, command); err != nil {
-		return fmt.Errorf("unpack %s: %w; remove the file to have it made again", archive, err)
+		return fmt.Errorf("unpack %s: %w; remove the file to have it created again", archive, err)
 	}
 	return nil
 }

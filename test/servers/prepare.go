@@ -8,7 +8,7 @@ import (
 // NautobotVersions are the versions that the tests run on.
 var NautobotVersions = []string{"3.2.7", "2.4.44"}
 
-// Prepare does all that takes long the first time a server is started: it
+// Prepare does everything that takes long the first time a server is started: it
 // installs Debian packages, and builds and installs what the cache directory
 // does not have.
 func Prepare(ctx context.Context) error {

@@ -39,7 +39,7 @@ func startInRunDir[Server any](ctx context.Context, name string, start func(ctx 
 }
 
 // freePorts chooses n different loopback ports that nobody listens on. They are
-// none of those that the kernel gives to connections: between choosing a port
+// not among those that the kernel gives to connections: between choosing a port
 // and using it, or while a server is interrupted, one of them could get it.
 func freePorts(n int) ([]int, error) {
 	const first, last = 15000, 30000 // Linux gives away 32768 to 60999
@@ -77,7 +77,7 @@ func Together(ctx context.Context, starts ...func(context.Context) error) error 
 	return context.Cause(ctx)
 }
 
-// RunTests makes one step after the other, such as starting servers Together,
+// RunTests takes one step after the other, such as starting servers Together,
 // then runs the tests of a package and stops the servers, and returns the exit
 // code. A signal ends the steps.
 func RunTests(name string, run func() int, stop func(), steps ...func(context.Context) error) int {

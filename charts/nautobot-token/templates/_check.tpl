@@ -24,7 +24,7 @@
 {{- end -}}
 {{- $plain := hasPrefix "http:" (lower .url) -}}
 {{- if and $plain (not .insecureHTTP) (not (regexMatch `^(?i:http://)((?i:localhost)|127\.[0-9.]+|\[::1\])(:[0-9]+)?(/|$)` .url)) -}}
-{{- fail (printf "nautobot.url: %s shows passwords and tokens on the way: use https, or set nautobot.insecureHTTP=true for a Service inside the cluster" .url) -}}
+{{- fail (printf "nautobot.url: %s exposes passwords and tokens in transit: use https, or set nautobot.insecureHTTP=true for a Service inside the cluster" .url) -}}
 {{- end -}}
 {{- range $i, $name := .hostnames -}}
 {{- if not (regexMatch (printf `^%s$` $host) $name) -}}

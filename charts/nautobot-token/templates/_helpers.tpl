@@ -70,7 +70,7 @@ app.kubernetes.io/instance: {{ .Release.Name | trunc 63 | trimSuffix "-" | quote
 {{- merge $own (include "nautobot-token.selectorLabels" $root | fromYaml) ($root.Values.commonLabels | default dict) $part | toYaml -}}
 {{- end -}}
 
-{{/* Labels of a Pod: (list . COMPONENT LABELS). No versions: they would start long-running Pods anew. */}}
+{{/* Labels of a Pod: (list . COMPONENT LABELS). No versions: they would restart long-running Pods. */}}
 {{- define "nautobot-token.podLabels" -}}
 {{- $root := index . 0 -}}
 {{- $own := dict "app.kubernetes.io/component" (index . 1) -}}

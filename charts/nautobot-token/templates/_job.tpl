@@ -1,4 +1,4 @@
-{{/* The Job that the Sensor creates. Its arguments 1 and 3 are filled in from the event; nothing else of it gets here. */}}
+{{/* The Job that the Sensor creates. Its arguments 1 and 3 are filled in from the event; nothing else from it gets here. */}}
 {{- define "nautobot-token.job" -}}
 apiVersion: batch/v1
 kind: Job

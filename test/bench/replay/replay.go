@@ -37,7 +37,7 @@ func (s Script) Run(ctx context.Context) error {
 	if s.CA != nil {
 		roots := x509.NewCertPool()
 		if !roots.AppendCertsFromPEM(s.CA) {
-			return errors.New("the CA is no certificate")
+			return errors.New("the CA is not a certificate")
 		}
 		pair, err := tls.X509KeyPair(s.Certificate, s.Key)
 		if err != nil {

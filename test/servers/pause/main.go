@@ -1,5 +1,5 @@
 // Pause does nothing until it is told to end. It holds a Pod's namespaces open,
-// and stands in for containers that a test has no use for.
+// and replaces containers that a test has no use for.
 package main
 
 import (
