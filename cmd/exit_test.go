@@ -331,7 +331,7 @@ func TestProcess(t *testing.T) {
 // the end of an answer: nothing of it shows.
 func TestNothingShowsOfWhatAServerSendsTooMuch(t *testing.T) {
 	w := newWorld(t)
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // ends with the test
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

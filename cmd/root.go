@@ -18,7 +18,7 @@ func Main() int {
 	// that cannot be printed is an error in itself, see finish.
 	signal.Ignore(syscall.SIGPIPE)
 	// net/http has a log of its own, and quotes in it what a server sent too much.
-	log.SetOutput(io.Discard) //nolint:forbidigo // it is silenced, not used
+	log.SetOutput(io.Discard)
 	ctx, stop := untilSignal(context.Background())
 	defer stop()
 	return run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)

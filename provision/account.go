@@ -11,8 +11,8 @@ import (
 
 // The label that makes a Secret one to provision.
 const (
-	LabelKey   = "token/type"
-	LabelValue = "nautobot"
+	labelKey   = "token/type"
+	labelValue = "nautobot"
 )
 
 // Secret is a Kubernetes Secret as it was read.
@@ -73,13 +73,13 @@ var knownTokens = []string{
 	"9fc9b897abec9ada2da6aec9dbc34596293c9cb9", // Nautobot, REST API authentication
 }
 
-// ParseAccount checks a Secret. All its problems come in one *Refusal, each
+// parseAccount checks a Secret. All its problems come in one *Refusal, each
 // naming the key and the rule, never the value. hosts are the names by which
 // the Secret may call the Nautobot of this run.
-func ParseAccount(secret Secret, hosts AllowedHosts) (Account, error) {
+func parseAccount(secret Secret, hosts AllowedHosts) (Account, error) {
 	p := parser{secret: secret}
-	if secret.Labels[LabelKey] != LabelValue {
-		p.problem("the label %s: %s is missing", LabelKey, LabelValue)
+	if secret.Labels[labelKey] != labelValue {
+		p.problem("the label %s: %s is missing", labelKey, labelValue)
 	}
 	for _, key := range []string{"hostname", "url"} {
 		if value, ok := p.optional(key); ok {
@@ -88,17 +88,17 @@ func ParseAccount(secret Secret, hosts AllowedHosts) (Account, error) {
 			}
 		}
 	}
-	account := Account{
+	asked := Account{
 		Username: p.username(),
 		Password: Hide(p.password()),
 		Token:    Hide(p.token(p.tokenKey())),
 		Email:    p.email(),
 	}
-	account.Warnings = p.warnings
+	asked.Warnings = p.warnings
 	if len(p.problems) > 0 {
 		return Account{}, &Refusal{Problems: p.problems}
 	}
-	return account, nil
+	return asked, nil
 }
 
 // ParseToken checks the token of a Secret of which nothing else counts. The

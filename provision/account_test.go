@@ -38,7 +38,7 @@ func goodData() map[string]string {
 func labelled(data map[string]string) Secret {
 	secret := Secret{
 		Namespace: "openstack", Name: "nautobot-token",
-		Labels: map[string]string{LabelKey: LabelValue},
+		Labels: map[string]string{labelKey: labelValue},
 		Data:   map[string]Sensitive{},
 	}
 	for key, value := range data {
@@ -173,7 +173,7 @@ func newlineWarning(key string) string {
 // problemsOf are what ParseAccount finds.
 func problemsOf(t *testing.T, secret Secret) []string {
 	t.Helper()
-	account, err := ParseAccount(secret, testHosts(t))
+	account, err := parseAccount(secret, testHosts(t))
 	if err == nil {
 		return nil
 	}
@@ -365,7 +365,7 @@ func TestParseAccountAccepts(t *testing.T) {
 				Username: someUsername, Password: Hide(somePassword), Token: Hide(someToken), Email: "openstack@lab.example",
 			}
 			test.change(&want)
-			got, err := ParseAccount(labelled(data), testHosts(t))
+			got, err := parseAccount(labelled(data), testHosts(t))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -448,7 +448,7 @@ func TestParseAccountShowsNothingOfAValue(t *testing.T) {
 		for _, key := range secretKeys {
 			data := goodData()
 			data[key] = value
-			account, err := ParseAccount(labelled(data), testHosts(t))
+			account, err := parseAccount(labelled(data), testHosts(t))
 			account.Username, account.Email = "", "" // these two may be shown
 			said := fmt.Sprintf("%+v %v", account, err)
 			for i := range len(canary) - 3 {
@@ -509,16 +509,16 @@ func FuzzParseAccount(f *testing.F) {
 		}
 		f.Add(label, present, data["hostname"], data["url"], data["username"], data["password"], data["token"], data["email"])
 	}
-	add(LabelValue, goodData())
-	add(LabelValue, nil)
+	add(labelValue, goodData())
+	add(labelValue, nil)
 	add("", map[string]string{"username": someUsername, "token": someToken})
 	for _, test := range badValues {
 		data := goodData()
 		data[test.key] = test.value[:min(len(test.value), 512)]
-		add(LabelValue, data)
+		add(labelValue, data)
 		delete(data, "url")
 		data["token"] += "\r\n"
-		add(LabelValue, data)
+		add(labelValue, data)
 	}
 
 	hosts := testHosts(f)
@@ -530,10 +530,10 @@ func FuzzParseAccount(f *testing.F) {
 			}
 		}
 		secret := labelled(data)
-		secret.Labels[LabelKey] = label
+		secret.Labels[labelKey] = label
 
-		account, err := ParseAccount(secret, hosts)
-		again, errAgain := ParseAccount(secret, hosts)
+		account, err := parseAccount(secret, hosts)
+		again, errAgain := parseAccount(secret, hosts)
 		if fmt.Sprint(err) != fmt.Sprint(errAgain) || !cmp.Equal(account, again) {
 			t.Fatalf("asked twice, answered differently: %v, %v", err, errAgain)
 		}

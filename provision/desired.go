@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// Desired is what Nautobot is to have: the account that the Secret asks for
+// desired is what Nautobot is to have: the account that the Secret asks for
 // and the operator's rule allows.
-type Desired struct {
+type desired struct {
 	Account
 	Owner        Owner
 	Secret       string // NAMESPACE/NAME, the object of the token's line
@@ -24,7 +24,7 @@ type Desired struct {
 }
 
 // apiOnly: the Secret has no password, so nobody may log in.
-func (d Desired) apiOnly() bool { return d.Password.Empty() }
+func (d desired) apiOnly() bool { return d.Password.Empty() }
 
 // login is how the account proves who it is when its token cannot: by the
 // Secret's password. An account without one is given a temporary password while
@@ -33,7 +33,7 @@ func (d Desired) apiOnly() bool { return d.Password.Empty() }
 // after a killed one can go on with it. It depends on the token, so that a
 // rotation does not bring back a former password, which Nautobot may forbid.
 // Nobody can derive it without the superuser token.
-func (d Desired) login() Login {
+func (d desired) login() Login {
 	if !d.apiOnly() {
 		return Login{Username: d.Username, Password: d.Password}
 	}
@@ -44,13 +44,13 @@ func (d Desired) login() Login {
 }
 
 // byToken is the account proving who it is by the Secret's token.
-func (d Desired) byToken() Login { return Login{Username: d.Username, Token: d.Token} }
+func (d desired) byToken() Login { return Login{Username: d.Username, Token: d.Token} }
 
 // bySuperuser is the superuser token's own account.
-func (d Desired) bySuperuser() Login { return Login{Token: d.SuperuserToken} }
+func (d desired) bySuperuser() Login { return Login{Token: d.SuperuserToken} }
 
 // groups are the names of the groups that the account has to be in, each once.
-func (d Desired) groups() []string {
+func (d desired) groups() []string {
 	names := []string{d.ManagedGroup}
 	for _, name := range d.Rule.Groups {
 		if !slices.Contains(names, name) {

@@ -7,7 +7,7 @@ import (
 )
 
 func TestLogin(t *testing.T) {
-	base := Desired{
+	base := desired{
 		Account: Account{Username: "openstack", Token: Hide(someToken)}, Owner: Owner{"lab", "openstack", "nautobot-token"},
 		SuperuserToken: Hide("superuser"),
 	}
@@ -44,13 +44,13 @@ func TestLogin(t *testing.T) {
 		}
 	}
 
-	for name, change := range map[string]func(*Desired){
-		"another account":         func(d *Desired) { d.Username = "nova" },
-		"another owner":           func(d *Desired) { d.Owner.Name = "other" },
-		"another cluster":         func(d *Desired) { d.Owner.Cluster = "" },
-		"another superuser token": func(d *Desired) { d.SuperuserToken = Hide("superuser2") },
+	for name, change := range map[string]func(*desired){
+		"another account":         func(d *desired) { d.Username = "nova" },
+		"another owner":           func(d *desired) { d.Owner.Name = "other" },
+		"another cluster":         func(d *desired) { d.Owner.Cluster = "" },
+		"another superuser token": func(d *desired) { d.SuperuserToken = Hide("superuser2") },
 		// Validators that know former passwords would refuse it at each rotation.
-		"another token": func(d *Desired) { d.Token = Hide(oldToken) },
+		"another token": func(d *desired) { d.Token = Hide(oldToken) },
 	} {
 		other := base
 		change(&other)

@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// Observed is what Nautobot has, as far as it was asked.
-type Observed struct {
+// observed is what Nautobot has, as far as it was asked.
+type observed struct {
 	User    *User    // nil: there is none
 	Similar []string // accounts whose names differ only in upper and lower case
 	Former  []User   // active accounts that the Secret named before
@@ -19,11 +19,11 @@ type Observed struct {
 	PasswordWorks bool    // the password opens the account
 	TokensKnown   bool    // false: Tokens could not be read
 	Tokens        []Token // of the account
-	Token         TokenStatus
+	Token         tokenStatus
 	MissingGroups []string // of the rule's groups: Nautobot has none of that name
 	// ManagedGroup is nil if nothing hints at a problem with it, or if the
 	// superuser token's account may not look at it.
-	ManagedGroup *ManagedGroup
+	ManagedGroup *managedGroup
 	// GroupUnknown: the superuser token's account may not look at it.
 	// GroupMissing: nor is there such a group.
 	GroupUnknown, GroupMissing bool
@@ -31,31 +31,31 @@ type Observed struct {
 	progress // what this run has done so far
 }
 
-// TokenStatus is what Nautobot says about a Secret's token that is not among the
+// tokenStatus is what Nautobot says about a Secret's token that is not among the
 // account's tokens, as far as those are known.
-type TokenStatus int
+type tokenStatus int
 
 const (
-	tokenNotProbed     TokenStatus = iota
+	tokenNotProbed     tokenStatus = iota
 	tokenFree                      // nobody has it
 	tokenTaken                     // another account has it
 	tokenHolderUnknown             // some account has it
 	tokenExpired                   // some account has it, and it is expired
 )
 
-// ManagedGroup is the group whose members may manage their own tokens, and the
+// managedGroup is the group whose members may manage their own tokens, and the
 // permission of the same name that lets them.
-type ManagedGroup struct {
+type managedGroup struct {
 	Exists     bool
 	Permission *Permission
 }
 
 // isSelf tells whether an account is the one that the superuser token belongs to.
-func (o Observed) isSelf(user User) bool { return o.Self != "" && o.Self == user.Username }
+func (o observed) isSelf(user User) bool { return o.Self != "" && o.Self == user.Username }
 
 // observe asks for as little as possible: two requests if all is well.
-func (r *reconciler) observe(ctx context.Context, want Desired) (Observed, error) {
-	o := Observed{progress: r.progress}
+func (r *reconciler) observe(ctx context.Context, want desired) (observed, error) {
+	o := observed{progress: r.progress}
 	if err := r.observeUsers(ctx, want, &o); err != nil {
 		return o, err
 	}
@@ -93,7 +93,7 @@ func (r *reconciler) observe(ctx context.Context, want Desired) (Observed, error
 
 // observeUsers finds the account by its owner, which also shows the one that
 // the Secret named before, or else by its name.
-func (r *reconciler) observeUsers(ctx context.Context, want Desired, o *Observed) error {
+func (r *reconciler) observeUsers(ctx context.Context, want desired, o *observed) error {
 	owned, err := r.nautobot.OwnedUsers(ctx, want.Owner.lastName())
 	if err != nil {
 		return err
@@ -130,7 +130,7 @@ func (r *reconciler) observeUsers(ctx context.Context, want Desired, o *Observed
 
 // mayTouchSelf tells whether it matters whose the superuser token is: if an
 // account could be taken over, lose its rights, or be deactivated.
-func (d Desired) mayTouchSelf(o Observed) bool {
+func (d desired) mayTouchSelf(o observed) bool {
 	if len(o.Former) > 0 {
 		return true
 	}
@@ -145,7 +145,7 @@ func (d Desired) mayTouchSelf(o Observed) bool {
 
 // observeForeign uses the Secret's token to list its account's tokens, so that
 // the refusal can say more. It is only a hint: if it fails, nothing else changes.
-func (r *reconciler) observeForeign(ctx context.Context, want Desired, o *Observed) {
+func (r *reconciler) observeForeign(ctx context.Context, want desired, o *observed) {
 	tokens, err := r.nautobot.Tokens(ctx, want.byToken())
 	if err == nil && len(tokens) > 0 && tokens[0].Username == want.Username {
 		o.Tokens = tokens
@@ -154,7 +154,7 @@ func (r *reconciler) observeForeign(ctx context.Context, want Desired, o *Observ
 
 // observeGroups looks for those of the rule's groups that the account is not
 // in yet.
-func (r *reconciler) observeGroups(ctx context.Context, want Desired, o *Observed) error {
+func (r *reconciler) observeGroups(ctx context.Context, want desired, o *observed) error {
 	if o.User != nil && o.isSelf(*o.User) {
 		return nil
 	}
@@ -178,7 +178,7 @@ func (r *reconciler) observeGroups(ctx context.Context, want Desired, o *Observe
 
 // observeByPassword reads the tokens over Basic authentication: one answer
 // that also proves the password.
-func (r *reconciler) observeByPassword(ctx context.Context, want Desired, o *Observed) error {
+func (r *reconciler) observeByPassword(ctx context.Context, want desired, o *observed) error {
 	var err error
 	o.Tokens, err = r.nautobot.Tokens(ctx, want.login())
 	o.TokensKnown = err == nil
@@ -199,11 +199,11 @@ func (r *reconciler) observeByPassword(ctx context.Context, want Desired, o *Obs
 }
 
 // observeByToken reads the tokens with the Secret's own.
-func (r *reconciler) observeByToken(ctx context.Context, want Desired, o *Observed) error {
+func (r *reconciler) observeByToken(ctx context.Context, want desired, o *observed) error {
 	tokens, err := r.nautobot.Tokens(ctx, want.byToken())
 	switch {
 	case err != nil:
-		o.Token, err = tokenStatus(err)
+		o.Token, err = statusOf(err)
 	case len(tokens) == 0:
 		o.Token = tokenHolderUnknown
 	case tokens[0].Username == want.Username:
@@ -216,7 +216,7 @@ func (r *reconciler) observeByToken(ctx context.Context, want Desired, o *Observ
 
 // observeInactive looks at an account that we revoked: nothing opens it, so
 // its tokens are seen only once it is active again.
-func (r *reconciler) observeInactive(ctx context.Context, want Desired, o *Observed) error {
+func (r *reconciler) observeInactive(ctx context.Context, want desired, o *observed) error {
 	err := r.nautobot.Authenticate(ctx, want.byToken())
 	switch {
 	case err == nil:
@@ -224,7 +224,7 @@ func (r *reconciler) observeInactive(ctx context.Context, want Desired, o *Obser
 	case errors.Is(err, ErrUserInactive):
 		o.Token, err = tokenHolderUnknown, nil
 	default:
-		o.Token, err = tokenStatus(err)
+		o.Token, err = statusOf(err)
 	}
 	return err
 }
@@ -232,20 +232,20 @@ func (r *reconciler) observeInactive(ctx context.Context, want Desired, o *Obser
 // probe sends a request with the Secret's token, so that the key is in a header
 // and never in a URL. The account's own tokens are all known: whoever has this
 // one is somebody else.
-func (r *reconciler) probe(ctx context.Context, token Sensitive) (TokenStatus, error) {
+func (r *reconciler) probe(ctx context.Context, token Sensitive) (tokenStatus, error) {
 	err := r.nautobot.Authenticate(ctx, Login{Token: token})
 	if err == nil {
 		return tokenTaken, nil
 	}
-	status, err := tokenStatus(err)
+	status, err := statusOf(err)
 	if status == tokenHolderUnknown || status == tokenExpired {
 		status = tokenTaken
 	}
 	return status, err
 }
 
-// tokenStatus reads the answer to a request with the Secret's token.
-func tokenStatus(err error) (TokenStatus, error) {
+// statusOf reads the answer to a request with the Secret's token.
+func statusOf(err error) (tokenStatus, error) {
 	switch {
 	case errors.Is(err, ErrInvalidToken):
 		return tokenFree, nil
@@ -261,13 +261,13 @@ func tokenStatus(err error) (TokenStatus, error) {
 
 // observeManagedGroup needs one request if all is well. If the superuser token's
 // account may not look, somebody with more rights has set things up.
-func (r *reconciler) observeManagedGroup(ctx context.Context, name string, o *Observed) error {
+func (r *reconciler) observeManagedGroup(ctx context.Context, name string, o *observed) error {
 	permission, err := r.nautobot.Permission(ctx, name)
 	if err != nil && !errors.Is(err, ErrDenied) {
 		return err
 	}
 	o.GroupUnknown = err != nil
-	group := ManagedGroup{Exists: true, Permission: permission}
+	group := managedGroup{Exists: true, Permission: permission}
 	if permission == nil || !hasGroup(permission.Groups, name) {
 		group.Exists, err = r.nautobot.GroupExists(ctx, name)
 		if err != nil && !errors.Is(err, ErrDenied) {

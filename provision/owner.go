@@ -100,24 +100,24 @@ func ownedBy(owners []string, stored, prefix string, limit int) bool {
 
 // inherits tells whether the rule lets the Secret take over the account of the
 // Secret that it replaces.
-func (d Desired) inherits(user User) bool {
+func (d desired) inherits(user User) bool {
 	return isService(user) && ownedBy(d.Rule.AdoptFrom, user.LastName, "", maxLastName)
 }
 
 // manages tells whether the account is the Secret's already, or may be inherited.
-func (d Desired) manages(user User) bool { return d.Owner.owns(user) || d.inherits(user) }
+func (d desired) manages(user User) bool { return d.Owner.owns(user) || d.inherits(user) }
 
 // supersedes tells whether a token is an older one of the same Secret, or of
 // the Secret that it replaces.
-func (d Desired) supersedes(token Token) bool {
+func (d desired) supersedes(token Token) bool {
 	return d.Owner.made(token) || ownedBy(d.Rule.AdoptFrom, token.Description, descriptionPrefix, maxDescription)
 }
 
 // mayChange tells whether checkOwnership allows it.
-func (d Desired) mayChange(o Observed) bool { return d.checkOwnership(o) == nil }
+func (d desired) mayChange(o observed) bool { return d.checkOwnership(o) == nil }
 
 // checkOwnership refuses accounts that the Secret may not change.
-func (d Desired) checkOwnership(o Observed) error {
+func (d desired) checkOwnership(o observed) error {
 	user := *o.User
 	powerful := user.Superuser || user.Staff
 	kind := map[bool]string{true: "a superuser or staff account", false: "an account"}[powerful]
@@ -143,7 +143,7 @@ func (d Desired) checkOwnership(o Observed) error {
 
 // refuseOwned is for an account of another Secret. Its owner is for the log:
 // another tenant's names are not this tenant's business.
-func (d Desired) refuseOwned(o Observed) error {
+func (d desired) refuseOwned(o observed) error {
 	text := "account %q belongs to another Secret: one account, one Secret"
 	if name := d.Owner.Namespace + "/" + d.Owner.Name; o.User.LastName == name || strings.HasSuffix(o.User.LastName, "/"+name) {
 		text = "account %q belongs to the Secret of this name in another cluster, or its cluster was called otherwise: is --cluster right? " +
@@ -159,7 +159,7 @@ func (d Desired) refuseOwned(o Observed) error {
 }
 
 // refuseUnowned is for an account without the mark of a Secret.
-func (d Desired) refuseUnowned(o Observed, kind string) error {
+func (d desired) refuseUnowned(o observed, kind string) error {
 	if token := find(o.Tokens, d.Token); token != nil && d.Owner.made(*token) {
 		return refuse("account %q lost the names that mark it as this Secret's, and its token is this Secret's: does a directory or single sign-on manage the account? Exclude it there, then allow taking it over with --adopt, or adopt: true in the policy's rule", o.User.Username)
 	}

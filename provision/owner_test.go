@@ -95,7 +95,7 @@ func TestOwnerShortenedBefore(t *testing.T) {
 	if other := longOwner(251); other.owns(User{FirstName: firstName, LastName: lastName}) || other.made(Token{Description: description}) {
 		t.Error("another owns it, too")
 	}
-	heir := Desired{Rule: Rule{AdoptFrom: []string{owner.String()}}}
+	heir := desired{Rule: Rule{AdoptFrom: []string{owner.String()}}}
 	if !heir.inherits(User{FirstName: firstName, LastName: lastName}) || !heir.supersedes(Token{Description: description}) {
 		t.Error("an heir does not inherit it")
 	}
@@ -122,7 +122,7 @@ func TestOwnerShortenedBefore(t *testing.T) {
 
 // TestCheckOwnership is the whole table of accounts and rules.
 func TestCheckOwnership(t *testing.T) {
-	rules := []Desired{
+	rules := []desired{
 		{Rule: Rule{}},
 		{Rule: Rule{Superuser: true}},
 		{Rule: Rule{Adopt: true}},
@@ -205,7 +205,7 @@ func TestCheckOwnership(t *testing.T) {
 			for i, word := range strings.Fields(test.want) {
 				desired := someDesired()
 				desired.Rule, desired.Setup = rules[i].Rule, rules[i].Setup
-				observed := Observed{User: &test.user, Self: "admin", SelfAsked: true}
+				observed := observed{User: &test.user, Self: "admin", SelfAsked: true}
 				if test.self {
 					observed.Self = planUsername
 				}
@@ -255,7 +255,7 @@ func TestCheckOwnershipOfUnknownSelf(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			desired := someDesired()
 			desired.Rule, test.user.Username = test.rule, planUsername
-			checkRefusal(t, desired.checkOwnership(Observed{User: &test.user, SelfAsked: test.asked}), test.want, "")
+			checkRefusal(t, desired.checkOwnership(observed{User: &test.user, SelfAsked: test.asked}), test.want, "")
 		})
 	}
 }

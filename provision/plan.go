@@ -39,8 +39,8 @@ type step struct {
 
 // planner makes the steps that bring what is observed to what is desired.
 type planner struct {
-	want  Desired
-	have  Observed
+	want  desired
+	have  observed
 	now   time.Time // Nautobot's
 	steps []step
 	// clear: the account has a temporary password, or gets one, which is
@@ -60,7 +60,7 @@ func writes(steps []step) bool {
 // order leaves something usable: group and permission, account, new token, proof
 // that it works, and only then the end of what was there before. A *Refusal says
 // that none of it may be done.
-func makePlan(want Desired, have Observed, now time.Time) ([]step, error) {
+func makePlan(want desired, have observed, now time.Time) ([]step, error) {
 	p := planner{want: want, have: have, now: now}
 	if err := p.check(); err != nil {
 		return nil, err
@@ -162,14 +162,14 @@ var (
 
 // errNoRights: the account may not read its own tokens, and there is nothing to
 // do about it.
-type errNoRights struct{ want Desired }
+type errNoRights struct{ want desired }
 
 func (e errNoRights) Error() string {
 	return fmt.Sprintf("account %q may not read its own tokens: group %q needs a permission for that, which the superuser token's account may not look at",
 		e.want.Username, e.want.ManagedGroup)
 }
 
-func errNoGroup(want Desired) error {
+func errNoGroup(want desired) error {
 	return fmt.Errorf("account %q may not create its token: Nautobot needs the group %q with a permission for that, and the superuser token's account may not look at them: run setup, or use a superuser's token",
 		want.Username, want.ManagedGroup)
 }

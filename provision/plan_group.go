@@ -30,7 +30,7 @@ func errForeignPermission(name string) error {
 }
 
 // planManagedGroup compares the managed group and its permission.
-func (p *planner) planManagedGroup(name string, have ManagedGroup) {
+func (p *planner) planManagedGroup(name string, have managedGroup) {
 	if !have.Exists {
 		p.add(step{Change: Change{Object: "group/" + name, Action: Created}, write: createGroup{name}})
 	}

@@ -3,8 +3,8 @@ package provision
 import "testing"
 
 // rightGroup is the managed group and its permission as they should be.
-func rightGroup() *ManagedGroup {
-	return &ManagedGroup{Exists: true, Permission: &Permission{
+func rightGroup() *managedGroup {
+	return &managedGroup{Exists: true, Permission: &Permission{
 		ID: "permission-1", Name: "managed", Enabled: true, ObjectTypes: []string{"users.token"},
 		Actions: []string{"view", "add", "change", "delete"}, Constraints: map[string]any{"user": "$user"}, Groups: []Group{{1, "managed"}},
 	}}
@@ -18,8 +18,8 @@ func permissionSaved(groups []Group, fields ...string) step {
 }
 
 func TestPlanGroup(t *testing.T) {
-	group := func(drift func(*ManagedGroup)) func(*Observed) {
-		return func(o *Observed) {
+	group := func(drift func(*managedGroup)) func(*observed) {
+		return func(o *observed) {
 			o.ManagedGroup = rightGroup()
 			drift(o.ManagedGroup)
 		}
@@ -31,33 +31,33 @@ func TestPlanGroup(t *testing.T) {
 		Actions: []string{"view", "add", "change", "delete"}, Constraints: map[string]any{"user": "$user"}, Groups: []Group{{Name: "managed"}},
 	}}}
 	tests := map[string]planCase{
-		"as they should be":       {nil, group(func(*ManagedGroup) {}), nil},
-		"neither is there":        {nil, func(o *Observed) { o.ManagedGroup = &ManagedGroup{} }, []step{groupMade, permissionMade}},
-		"only the group is there": {nil, func(o *Observed) { o.ManagedGroup = &ManagedGroup{Exists: true} }, []step{permissionMade}},
+		"as they should be":       {nil, group(func(*managedGroup) {}), nil},
+		"neither is there":        {nil, func(o *observed) { o.ManagedGroup = &managedGroup{} }, []step{groupMade, permissionMade}},
+		"only the group is there": {nil, func(o *observed) { o.ManagedGroup = &managedGroup{Exists: true} }, []step{permissionMade}},
 		"only the permission is there": {
-			nil, group(func(g *ManagedGroup) { g.Exists, g.Permission.Groups = false, nil }),
+			nil, group(func(g *managedGroup) { g.Exists, g.Permission.Groups = false, nil }),
 			[]step{groupMade, permissionSaved([]Group{{Name: "managed"}}, "groups")},
 		},
 		"the actions in another order": {
-			nil, group(func(g *ManagedGroup) { g.Permission.Actions = []string{"delete", "change", "view", "add"} }), nil,
+			nil, group(func(g *managedGroup) { g.Permission.Actions = []string{"delete", "change", "view", "add"} }), nil,
 		},
 		"other groups have the permission, too": {
-			nil, group(func(g *ManagedGroup) { g.Permission.Groups = []Group{{9, "people"}, {1, "managed"}} }), nil,
+			nil, group(func(g *managedGroup) { g.Permission.Groups = []Group{{9, "people"}, {1, "managed"}} }), nil,
 		},
-		"disabled": {nil, group(func(g *ManagedGroup) { g.Permission.Enabled = false }), []step{permissionSaved(same, "enabled")}},
+		"disabled": {nil, group(func(g *managedGroup) { g.Permission.Enabled = false }), []step{permissionSaved(same, "enabled")}},
 		"for more than tokens": {
-			nil, group(func(g *ManagedGroup) { g.Permission.ObjectTypes = []string{"users.token", "users.user"} }),
+			nil, group(func(g *managedGroup) { g.Permission.ObjectTypes = []string{"users.token", "users.user"} }),
 			[]step{permissionSaved(same, "object_types")},
 		},
 		"more actions": {
-			nil, group(func(g *ManagedGroup) { g.Permission.Actions = append(g.Permission.Actions, "run") }),
+			nil, group(func(g *managedGroup) { g.Permission.Actions = append(g.Permission.Actions, "run") }),
 			[]step{permissionSaved(same, "actions")},
 		},
 		"for everybody's tokens": {
-			nil, group(func(g *ManagedGroup) { g.Permission.Constraints = map[string]any{} }), []step{permissionSaved(same, "constraints")},
+			nil, group(func(g *managedGroup) { g.Permission.Constraints = map[string]any{} }), []step{permissionSaved(same, "constraints")},
 		},
 		"everything about the permission": {
-			nil, group(func(g *ManagedGroup) {
+			nil, group(func(g *managedGroup) {
 				g.Permission = &Permission{ID: "permission-1", Name: "managed", ObjectTypes: []string{"users.token", "users.user"}, Actions: []string{"view"}, Groups: []Group{{9, "people"}}}
 			}),
 			[]step{permissionSaved([]Group{{9, "people"}, {Name: "managed"}}, "enabled", "object_types", "actions", "constraints", "groups")},

@@ -27,8 +27,8 @@ const (
 )
 
 // someDesired is an account with a password, under a rule that grants nothing.
-func someDesired() Desired {
-	return Desired{
+func someDesired() desired {
+	return desired{
 		Account:        Account{Username: planUsername, Password: Hide(somePassword), Token: Hide(someToken)},
 		Owner:          Owner{"lab", "openstack", "nautobot-token"},
 		Secret:         "openstack/nautobot-token",
@@ -38,11 +38,11 @@ func someDesired() Desired {
 	}
 }
 
-func apiOnly(d *Desired) { d.Password = Sensitive{} }
+func apiOnly(d *desired) { d.Password = Sensitive{} }
 
 // healthyObserved has exactly that.
-func healthyObserved() Observed {
-	return Observed{
+func healthyObserved() observed {
+	return observed{
 		User:          &User{ID: "user-1", Username: planUsername, FirstName: firstName, LastName: planOwner, Active: true, Groups: []Group{{1, "managed"}}},
 		PasswordWorks: true,
 		TokensKnown:   true,
@@ -52,7 +52,7 @@ func healthyObserved() Observed {
 
 // unknownTokens is for an account that cannot list its tokens; is says what the
 // Secret's token was answered.
-func unknownTokens(o *Observed, is TokenStatus) {
+func unknownTokens(o *observed, is tokenStatus) {
 	o.Tokens, o.TokensKnown, o.PasswordWorks, o.Token = nil, false, false, is
 }
 
@@ -88,12 +88,12 @@ func noted(s step, notes ...string) step {
 }
 
 type planCase struct {
-	want  func(*Desired)  // what differs from someDesired
-	have  func(*Observed) // and from healthyObserved
+	want  func(*desired)  // what differs from someDesired
+	have  func(*observed) // and from healthyObserved
 	steps []step
 }
 
-func (c planCase) arguments() (Desired, Observed) {
+func (c planCase) arguments() (desired, observed) {
 	want, have := someDesired(), healthyObserved()
 	if c.want != nil {
 		c.want(&want)
@@ -104,7 +104,7 @@ func (c planCase) arguments() (Desired, Observed) {
 	return want, have
 }
 
-var exported = cmp.AllowUnexported(step{}, Observed{}, progress{})
+var exported = cmp.AllowUnexported(step{}, observed{}, progress{})
 
 func testPlans(t *testing.T, tests map[string]planCase) {
 	t.Helper()
@@ -127,18 +127,18 @@ func TestPlan(t *testing.T) {
 	testPlans(t, map[string]planCase{
 		"all as it should be": {steps: []step{userStays, tokenStays}},
 		"all as it should be, after a write of this run": {
-			have:  func(o *Observed) { o.wrote = true },
+			have:  func(o *observed) { o.wrote = true },
 			steps: []step{userStays, tokenStays, verified},
 		},
 		"all as it should be, after this run took the account over": {
-			have:  func(o *Observed) { o.wrote, o.adopted = true, true },
+			have:  func(o *observed) { o.wrote, o.adopted = true, true },
 			steps: []step{userStays, tokenStays, verified, confirmed},
 		},
 		// Group and permission, account, token, proof, and then what ends something.
 		"everything from nothing": {
-			want: func(d *Desired) { apiOnly(d); d.Rule.Exclusive = true },
-			have: func(o *Observed) {
-				*o = Observed{TokensKnown: true, Token: tokenFree, ManagedGroup: &ManagedGroup{}, Former: []User{{ID: "user-2", Username: "old"}}, Self: "admin"}
+			want: func(d *desired) { apiOnly(d); d.Rule.Exclusive = true },
+			have: func(o *observed) {
+				*o = observed{TokensKnown: true, Token: tokenFree, ManagedGroup: &managedGroup{}, Former: []User{{ID: "user-2", Username: "old"}}, Self: "admin"}
 			},
 			steps: []step{
 				{Change: Change{Object: "group/managed", Action: Created}, write: createGroup{"managed"}},
@@ -155,9 +155,9 @@ func TestPlan(t *testing.T) {
 		// What follows from the tokens is known once they can be read: the last
 		// write before makes the run observe anew.
 		"the permission is missing, so the tokens cannot be read": {
-			have: func(o *Observed) {
+			have: func(o *observed) {
 				unknownTokens(o, tokenNotProbed)
-				o.PasswordWorks, o.ManagedGroup = true, &ManagedGroup{Exists: true}
+				o.PasswordWorks, o.ManagedGroup = true, &managedGroup{Exists: true}
 			},
 			steps: []step{
 				{Change: Change{Object: "permission/managed", Action: Created}, write: savePermission{permission}, reobserve: true},
@@ -178,46 +178,46 @@ func TestPlanStops(t *testing.T) {
 		noRights = `account "openstack" may not read its own tokens: group "managed" needs a permission for that, which the superuser token's account may not look at`
 		twice    = "Nautobot took the password and still does not accept it over Basic authentication: does something in between drop it, or lock the account?"
 	)
-	adopt := func(d *Desired) { d.Rule.Adopt = true }
-	inherit := func(d *Desired) { d.Rule.AdoptFrom = []string{formerOwner} }
-	byHand := func(o *Observed, is TokenStatus) {
+	adopt := func(d *desired) { d.Rule.Adopt = true }
+	inherit := func(d *desired) { d.Rule.AdoptFrom = []string{formerOwner} }
+	byHand := func(o *observed, is tokenStatus) {
 		o.User.FirstName, o.User.LastName = "Ann", "Other"
 		unknownTokens(o, is)
 	}
-	withRights := func(o *Observed) {
+	withRights := func(o *observed) {
 		unknownTokens(o, tokenHolderUnknown)
 		o.ManagedGroup = rightGroup()
 	}
 	tests := map[string]struct {
-		want    func(*Desired)
-		have    func(*Observed)
+		want    func(*desired)
+		have    func(*observed)
 		err     string // empty: it is not stopped
 		refused bool
 	}{
-		"groups are missing":               {nil, func(o *Observed) { o.MissingGroups = []string{"one", "two"} }, missing, true},
-		"another has the token":            {nil, func(o *Observed) { o.Tokens, o.Token = nil, tokenTaken }, taken, true},
-		"new, another has the token":       {nil, func(o *Observed) { *o = Observed{TokensKnown: true, Token: tokenTaken} }, unseen, true},
-		"new, another's expired token":     {nil, func(o *Observed) { *o = Observed{TokensKnown: true, Token: tokenExpired} }, unseen, true},
+		"groups are missing":               {nil, func(o *observed) { o.MissingGroups = []string{"one", "two"} }, missing, true},
+		"another has the token":            {nil, func(o *observed) { o.Tokens, o.Token = nil, tokenTaken }, taken, true},
+		"new, another has the token":       {nil, func(o *observed) { *o = observed{TokensKnown: true, Token: tokenTaken} }, unseen, true},
+		"new, another's expired token":     {nil, func(o *observed) { *o = observed{TokensKnown: true, Token: tokenExpired} }, unseen, true},
 		"every right, and no token":        {nil, withRights, taken, true},
-		"every right but the group":        {nil, func(o *Observed) { withRights(o); o.User.Groups = nil }, "", false},
-		"every right, but inactive":        {nil, func(o *Observed) { withRights(o); o.User.Active, o.User.FirstName = false, firstNameRevoked }, "", false},
-		"every right, but no such group":   {nil, func(o *Observed) { withRights(o); o.ManagedGroup.Exists = false }, "", false},
-		"every right, but no permission":   {nil, func(o *Observed) { withRights(o); o.ManagedGroup.Permission = nil }, "", false},
-		"adopted, some account's token":    {adopt, func(o *Observed) { byHand(o, tokenHolderUnknown) }, unsure, true},
-		"adopted, some expired token":      {adopt, func(o *Observed) { byHand(o, tokenExpired) }, unsure, true},
-		"adopted, nobody's token":          {adopt, func(o *Observed) { byHand(o, tokenFree) }, "", false},
-		"inherited, some account's token":  {inherit, func(o *Observed) { o.User.LastName = formerOwner; unknownTokens(o, tokenExpired) }, "", false},
-		"ownership comes first":            {nil, func(o *Observed) { byHand(o, tokenTaken); o.MissingGroups = []string{"one"} }, unowned, true},
-		"groups come before the token":     {nil, func(o *Observed) { o.Token, o.MissingGroups = tokenTaken, []string{"one", "two"} }, missing, true},
-		"new, no managed group":            {nil, func(o *Observed) { *o = Observed{TokensKnown: true, Token: tokenFree, GroupMissing: true} }, noGroup, false},
-		"outside of no managed group":      {nil, func(o *Observed) { o.GroupMissing, o.User.Groups = true, nil }, noGroup, false},
-		"in a managed group not seen":      {nil, func(o *Observed) { o.GroupMissing = true }, "", false},
-		"no rights":                        {nil, func(o *Observed) { unknownTokens(o, tokenHolderUnknown); o.PasswordWorks = true }, noRights, false},
-		"no rights, and another password":  {nil, func(o *Observed) { unknownTokens(o, tokenHolderUnknown) }, noRights, false},
-		"password written twice":           {nil, func(o *Observed) { o.PasswordWorks, o.passwordWrites = false, 2 }, twice, false},
-		"password written once":            {nil, func(o *Observed) { o.PasswordWorks, o.passwordWrites = false, 1 }, "", false},
-		"password written twice, it works": {nil, func(o *Observed) { o.passwordWrites = 2 }, "", false},
-		"password written, then removed":   {apiOnly, func(o *Observed) { o.PasswordWorks, o.passwordWrites = false, 2 }, "", false},
+		"every right but the group":        {nil, func(o *observed) { withRights(o); o.User.Groups = nil }, "", false},
+		"every right, but inactive":        {nil, func(o *observed) { withRights(o); o.User.Active, o.User.FirstName = false, firstNameRevoked }, "", false},
+		"every right, but no such group":   {nil, func(o *observed) { withRights(o); o.ManagedGroup.Exists = false }, "", false},
+		"every right, but no permission":   {nil, func(o *observed) { withRights(o); o.ManagedGroup.Permission = nil }, "", false},
+		"adopted, some account's token":    {adopt, func(o *observed) { byHand(o, tokenHolderUnknown) }, unsure, true},
+		"adopted, some expired token":      {adopt, func(o *observed) { byHand(o, tokenExpired) }, unsure, true},
+		"adopted, nobody's token":          {adopt, func(o *observed) { byHand(o, tokenFree) }, "", false},
+		"inherited, some account's token":  {inherit, func(o *observed) { o.User.LastName = formerOwner; unknownTokens(o, tokenExpired) }, "", false},
+		"ownership comes first":            {nil, func(o *observed) { byHand(o, tokenTaken); o.MissingGroups = []string{"one"} }, unowned, true},
+		"groups come before the token":     {nil, func(o *observed) { o.Token, o.MissingGroups = tokenTaken, []string{"one", "two"} }, missing, true},
+		"new, no managed group":            {nil, func(o *observed) { *o = observed{TokensKnown: true, Token: tokenFree, GroupMissing: true} }, noGroup, false},
+		"outside of no managed group":      {nil, func(o *observed) { o.GroupMissing, o.User.Groups = true, nil }, noGroup, false},
+		"in a managed group not seen":      {nil, func(o *observed) { o.GroupMissing = true }, "", false},
+		"no rights":                        {nil, func(o *observed) { unknownTokens(o, tokenHolderUnknown); o.PasswordWorks = true }, noRights, false},
+		"no rights, and another password":  {nil, func(o *observed) { unknownTokens(o, tokenHolderUnknown) }, noRights, false},
+		"password written twice":           {nil, func(o *observed) { o.PasswordWorks, o.passwordWrites = false, 2 }, twice, false},
+		"password written once":            {nil, func(o *observed) { o.PasswordWorks, o.passwordWrites = false, 1 }, "", false},
+		"password written twice, it works": {nil, func(o *observed) { o.passwordWrites = 2 }, "", false},
+		"password written, then removed":   {apiOnly, func(o *observed) { o.PasswordWorks, o.passwordWrites = false, 2 }, "", false},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -239,7 +239,7 @@ func TestPlanStops(t *testing.T) {
 
 // someCase draws what is desired and what is there, from all that each can be.
 // The same seed gives the same.
-func someCase(seed uint64) (Desired, Observed) {
+func someCase(seed uint64) (desired, observed) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	flip := func() bool { return r.IntN(2) == 0 }
 	rarely := func() bool { return r.IntN(5) == 0 }
@@ -263,14 +263,14 @@ func someCase(seed uint64) (Desired, Observed) {
 		want.SuperuserToken = want.Token
 	}
 
-	have := Observed{TokensKnown: true, Token: tokenFree, SelfAsked: flip()}
+	have := observed{TokensKnown: true, Token: tokenFree, SelfAsked: flip()}
 	have.progress = progress{wrote: flip(), revived: rarely(), adopted: rarely(), blankPassword: rarely(), passwordWrites: r.IntN(3)}
 	have.wrote = have.wrote || have.revived || have.adopted || have.passwordWrites > 0
 	if have.SelfAsked {
 		have.Self = pick("", "admin", planUsername, "old-0")
 	}
 	if rarely() {
-		have.ManagedGroup = &ManagedGroup{Exists: flip()}
+		have.ManagedGroup = &managedGroup{Exists: flip()}
 		if flip() {
 			have.ManagedGroup = rightGroup()
 			have.ManagedGroup.Permission.Enabled = flip()
@@ -300,7 +300,7 @@ func someCase(seed uint64) (Desired, Observed) {
 		}
 	}
 	have.PasswordWorks, have.opened = flip(), rarely()
-	have.Token = []TokenStatus{tokenFree, tokenFree, tokenTaken, tokenHolderUnknown, tokenExpired}[r.IntN(5)]
+	have.Token = []tokenStatus{tokenFree, tokenFree, tokenTaken, tokenHolderUnknown, tokenExpired}[r.IntN(5)]
 	if !have.isSelf(*have.User) && (!have.User.Active || rarely()) {
 		have.TokensKnown = false
 		return want, have
@@ -376,8 +376,8 @@ func TestPlanKeepsItsPromises(t *testing.T) {
 }
 
 type promises struct {
-	want  Desired
-	have  Observed
+	want  desired
+	have  observed
 	ended []string // tokens
 	say   func(format string, args ...any)
 }
@@ -550,7 +550,7 @@ func TestPlanConverges(t *testing.T) {
 
 // carriedOut makes of what was observed what is there after a plan, and tells
 // whether the run observes anew.
-func carriedOut(want Desired, have *Observed, steps []step) bool {
+func carriedOut(want desired, have *observed, steps []step) bool {
 	have.Tokens, have.Former = slices.Clone(have.Tokens), slices.Clone(have.Former)
 	for _, s := range steps {
 		have.wrote = have.wrote || s.write != nil
@@ -607,7 +607,7 @@ func carriedOut(want Desired, have *Observed, steps []step) bool {
 }
 
 // written is the account after a write.
-func written(have *Observed, fields UserFields, opens bool) {
+func written(have *observed, fields UserFields, opens bool) {
 	user := have.User
 	for from, to := range map[*string]*string{fields.FirstName: &user.FirstName, fields.LastName: &user.LastName, fields.Email: &user.Email} {
 		if from != nil {

@@ -56,18 +56,18 @@ func dropped(note string, ids ...string) step {
 func TestPlanToken(t *testing.T) {
 	described := TokenFields{Description: new(byUs)}
 	tests := map[string]planCase{
-		"there is none":     {nil, func(o *Observed) { o.Tokens, o.Token = nil, tokenFree }, []step{tokenMade(byPassword)}},
-		"it lacks the mark": {nil, func(o *Observed) { o.Tokens[0].Description = "of Ann" }, []step{tokenMended(byPassword, described, "description")}},
+		"there is none":     {nil, func(o *observed) { o.Tokens, o.Token = nil, tokenFree }, []step{tokenMade(byPassword)}},
+		"it lacks the mark": {nil, func(o *observed) { o.Tokens[0].Description = "of Ann" }, []step{tokenMended(byPassword, described, "description")}},
 		"it bears another Secret's mark": {
-			nil, func(o *Observed) { o.Tokens[0].Description = descriptionPrefix + otherOwner },
+			nil, func(o *observed) { o.Tokens[0].Description = descriptionPrefix + otherOwner },
 			[]step{tokenMended(byPassword, described, "description")},
 		},
 		"it will expire": {
-			nil, func(o *Observed) { o.Tokens[0].Expires = noon.Add(time.Second) },
+			nil, func(o *observed) { o.Tokens[0].Expires = noon.Add(time.Second) },
 			[]step{tokenMended(byPassword, TokenFields{NeverExpire: true}, "expires")},
 		},
 		"everything about it": {
-			nil, func(o *Observed) {
+			nil, func(o *observed) {
 				o.Tokens[0].Description, o.Tokens[0].Expires, o.Tokens[0].Writable = "", noon, false
 			},
 			[]step{tokenMended(
@@ -77,11 +77,11 @@ func TestPlanToken(t *testing.T) {
 
 		// Without a password the token mends itself, as long as it can.
 		"no password, it lacks the mark": {
-			apiOnly, func(o *Observed) { o.Tokens[0].Description, o.PasswordWorks = "", false },
+			apiOnly, func(o *observed) { o.Tokens[0].Description, o.PasswordWorks = "", false },
 			[]step{tokenMended(byToken, described, "description")},
 		},
 		"no password, it will expire": {
-			apiOnly, func(o *Observed) { o.Tokens[0].Expires, o.PasswordWorks = noon.Add(time.Second), false },
+			apiOnly, func(o *observed) { o.Tokens[0].Expires, o.PasswordWorks = noon.Add(time.Second), false },
 			[]step{tokenMended(byToken, TokenFields{NeverExpire: true}, "expires")},
 		},
 	}
@@ -96,43 +96,43 @@ func TestPlanToken(t *testing.T) {
 // cannot help itself.
 func TestPlanTokenByTemporaryPassword(t *testing.T) {
 	renewed := step{Change: Change{Object: tokenObject, Action: Updated, Fields: []string{"expires"}}}
-	free := func(o *Observed, name string) { // nobody has the token
+	free := func(o *observed, name string) { // nobody has the token
 		unknownTokens(o, tokenFree)
 		o.User.FirstName = name
 	}
-	readable := func(o *Observed, tokens ...Token) { // the temporary password opens the account
+	readable := func(o *observed, tokens ...Token) { // the temporary password opens the account
 		o.User.FirstName, o.Tokens, o.Token = firstNameOpening, tokens, tokenFree
 	}
 	made := []step{tokenMade(byTemporary), verified, cleared()}
 	tests := map[string]planCase{
-		"rotated": {apiOnly, func(o *Observed) { free(o, firstName) }, append([]step{opened(updateUser{})}, made...)},
+		"rotated": {apiOnly, func(o *observed) { free(o, firstName) }, append([]step{opened(updateUser{})}, made...)},
 		"rotated, and drifted": {
-			apiOnly, func(o *Observed) { free(o, firstName); o.User.Groups, o.User.Staff = nil, true },
+			apiOnly, func(o *observed) { free(o, firstName); o.User.Groups, o.User.Staff = nil, true },
 			append([]step{opened(updateUser{Fields: UserFields{Groups: []Group{{Name: "managed"}}, Staff: new(false)}}, "groups", "is_staff")}, made...),
 		},
 		"rotated, and activated by hand": {
-			apiOnly, func(o *Observed) { free(o, firstNameRevoked) }, append([]step{opened(updateUser{}, "first_name")}, made...),
+			apiOnly, func(o *observed) { free(o, firstNameRevoked) }, append([]step{opened(updateUser{}, "first_name")}, made...),
 		},
 		"rotated, this run gave the password": {
-			apiOnly, func(o *Observed) { readable(o, old("a", never)); o.opened = true },
+			apiOnly, func(o *observed) { readable(o, old("a", never)); o.opened = true },
 			[]step{userStays, tokenMade(byTemporary), verified, cleared(), expired("1 superseded token expires in 1h", "a")},
 		},
 		"rotated, a run before gave the password": {
-			apiOnly, func(o *Observed) { readable(o) }, []step{userStays, tokenMade(byTemporary), verified, cleared("password")},
+			apiOnly, func(o *observed) { readable(o) }, []step{userStays, tokenMade(byTemporary), verified, cleared("password")},
 		},
 		"rotated, a run before gave the password, with another superuser token": {
-			apiOnly, func(o *Observed) { free(o, firstNameOpening) },
+			apiOnly, func(o *observed) { free(o, firstNameOpening) },
 			[]step{opened(updateUser{}), tokenMade(byTemporary), verified, cleared("password")},
 		},
 		"expired": {
-			apiOnly, func(o *Observed) { unknownTokens(o, tokenExpired) }, []step{opened(updateUser{}), renewed, verified, cleared()},
+			apiOnly, func(o *observed) { unknownTokens(o, tokenExpired) }, []step{opened(updateUser{}), renewed, verified, cleared()},
 		},
 		"expired, this run gave the password": {
-			apiOnly, func(o *Observed) { o.User.FirstName, o.opened, o.Tokens[0].Expires = firstNameOpening, true, noon },
+			apiOnly, func(o *observed) { o.User.FirstName, o.opened, o.Tokens[0].Expires = firstNameOpening, true, noon },
 			[]step{userStays, tokenMended(byTemporary, TokenFields{NeverExpire: true}, "expires"), verified, cleared()},
 		},
 		"read-only": {
-			apiOnly, func(o *Observed) { o.Tokens[0].Writable, o.PasswordWorks = false, false },
+			apiOnly, func(o *observed) { o.Tokens[0].Writable, o.PasswordWorks = false, false },
 			[]step{opened(updateUser{}), tokenMended(byTemporary, TokenFields{Writable: new(true)}, "write_enabled"), verified, cleared()},
 		},
 	}
@@ -142,20 +142,20 @@ func TestPlanTokenByTemporaryPassword(t *testing.T) {
 // TestPlanSupersede is about the account's other tokens. Account and token stay
 // as they are.
 func TestPlanSupersede(t *testing.T) {
-	more := func(tokens ...Token) func(*Observed) {
-		return func(o *Observed) { o.Tokens = append(o.Tokens, tokens...) }
+	more := func(tokens ...Token) func(*observed) {
+		return func(o *observed) { o.Tokens = append(o.Tokens, tokens...) }
 	}
-	noGrace := func(d *Desired) { d.Grace = 0 }
-	exclusive := func(d *Desired) { d.Rule.Exclusive = true }
-	inherits := func(d *Desired) { d.Rule.AdoptFrom = []string{"*/old-name"} }
+	noGrace := func(d *desired) { d.Grace = 0 }
+	exclusive := func(d *desired) { d.Rule.Exclusive = true }
+	inherits := func(d *desired) { d.Rule.AdoptFrom = []string{"*/old-name"} }
 	inherited, person := old("a", never), byHand("a", never)
 	person.Description = formerOwner
 	inherited.Description = descriptionPrefix + formerOwner
 	reobserved := func(s step) step { s.reobserve = true; return s }
 	// Another token of the same Secret, or of another cluster's without a name.
-	recent := func(cluster string, before time.Duration) (func(*Desired), func(*Observed)) {
+	recent := func(cluster string, before time.Duration) (func(*desired), func(*observed)) {
 		owner := Owner{cluster, "openstack", "nautobot-token"}
-		return func(d *Desired) { d.Owner = owner }, func(o *Observed) {
+		return func(d *desired) { d.Owner = owner }, func(o *observed) {
 			token := Token{ID: "a", Created: noon.Add(-before), Description: owner.description()}
 			o.User.LastName, o.Tokens[0].Description = owner.String(), token.Description
 			o.Tokens = append(o.Tokens, token)
@@ -189,7 +189,7 @@ func TestPlanSupersede(t *testing.T) {
 		},
 		"one that expires in time": {nil, more(old("a", noon.Add(30*time.Minute))), nil},
 		"a grace that was made shorter": {
-			func(d *Desired) { d.Grace = 90 * time.Second }, more(old("a", noon.Add(30*time.Minute))),
+			func(d *desired) { d.Grace = 90 * time.Second }, more(old("a", noon.Add(30*time.Minute))),
 			[]step{rechecked(step{
 				Change: Change{Object: tokenObject, Action: Updated, Notes: []string{"1 superseded token expires in 1m30s"}},
 				write:  expireTokens{byToken, []string{"a"}, 90 * time.Second},
@@ -217,7 +217,7 @@ func TestPlanSupersede(t *testing.T) {
 		"recent, the cluster has a name":  {inLab, byLab, []step{expired(one, "a")}},
 		"recent, the cluster has no name": {unnamed, byUnnamed, []step{expired(one, "a"), line(tokenObject, wonder)}},
 		"by hand and recent, the cluster has no name": {
-			func(d *Desired) { unnamed(d); exclusive(d) }, func(o *Observed) { byUnnamed(o); o.Tokens[1].Description = "of Ann" },
+			func(d *desired) { unnamed(d); exclusive(d) }, func(o *observed) { byUnnamed(o); o.Tokens[1].Description = "of Ann" },
 			[]step{expired(one, "a")},
 		},
 		"not recent, the cluster has no name": {unnamed, byOlder, []step{expired(one, "a")}},

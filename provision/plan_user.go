@@ -170,7 +170,7 @@ type userUpdate struct {
 	fields []string
 }
 
-func (u *userUpdate) password(want Desired) {
+func (u *userUpdate) password(want desired) {
 	u.Fields.Password = want.Password
 	u.fields = append(u.fields, "password")
 }

@@ -43,25 +43,25 @@ func TestPlanNewUser(t *testing.T) {
 			tokenMade(byPassword), verified,
 		}
 	}
-	none := func(o *Observed) { *o = Observed{TokensKnown: true, Token: tokenFree} }
+	none := func(o *observed) { *o = observed{TokensKnown: true, Token: tokenFree} }
 	testPlans(t, map[string]planCase{
 		"under a rule that grants nothing": {nil, none, created(nil, nil, nil)},
 		"with all that a rule gives": {
-			func(d *Desired) {
+			func(d *desired) {
 				d.Email, d.Rule = "openstack@lab.example", Rule{Superuser: true, Groups: []string{"one", "two"}}
 			},
 			none, created(new("openstack@lab.example"), new(true), []Group{{Name: "one"}, {Name: "two"}}),
 		},
 		"the rule names the managed group, and another twice": {
-			func(d *Desired) { d.Rule.Groups = []string{"managed", "one", "one"} }, none, created(nil, nil, []Group{{Name: "one"}}),
+			func(d *desired) { d.Rule.Groups = []string{"managed", "one", "one"} }, none, created(nil, nil, []Group{{Name: "one"}}),
 		},
 		"accounts of nearly the same name": {
-			nil, func(o *Observed) { none(o); o.Similar = []string{"OpenStack", "OPENSTACK"} },
+			nil, func(o *observed) { none(o); o.Similar = []string{"OpenStack", "OPENSTACK"} },
 			created(nil, nil, nil, "account OpenStack also exists: its name differs only in upper and lower case",
 				"account OPENSTACK also exists: its name differs only in upper and lower case"),
 		},
 		"by a provisioner, which does not see every account": {
-			nil, func(o *Observed) { none(o); o.GroupUnknown = true },
+			nil, func(o *observed) { none(o); o.GroupUnknown = true },
 			created(nil, nil, nil, "not known: whether an account that the superuser token may not see has this name"),
 		},
 	})
@@ -71,22 +71,22 @@ func TestPlanNewUser(t *testing.T) {
 func TestPlanUser(t *testing.T) {
 	const email, old = "openstack@lab.example", "old@lab.example"
 	managed := []Group{{Name: "managed"}}
-	mail := func(d *Desired) { d.Email = email }
-	superuser := func(d *Desired) { d.Rule.Superuser = true }
-	adopt := func(d *Desired) { d.Rule.Adopt = true }
-	inherit := func(d *Desired) { d.Rule.AdoptFrom = []string{"openstack/*"} }
-	groups := func(groups ...Group) func(*Observed) { return func(o *Observed) { o.User.Groups = groups } }
+	mail := func(d *desired) { d.Email = email }
+	superuser := func(d *desired) { d.Rule.Superuser = true }
+	adopt := func(d *desired) { d.Rule.Adopt = true }
+	inherit := func(d *desired) { d.Rule.AdoptFrom = []string{"openstack/*"} }
+	groups := func(groups ...Group) func(*observed) { return func(o *observed) { o.User.Groups = groups } }
 	adopted := func(fields UserFields, names ...string) step {
 		return updated(updateUser{Adopts: true, Fields: fields}, names...)
 	}
 	tests := map[string]planCase{
 		"another password": {
-			nil, func(o *Observed) { o.PasswordWorks = false },
+			nil, func(o *observed) { o.PasswordWorks = false },
 			[]step{rechecked(set(UserFields{Password: Hide(somePassword)}, "password"))},
 		},
 		"not in the managed group": {nil, groups(), []step{set(UserFields{Groups: managed}, "groups")}},
 		"not in a group of the rule": {
-			func(d *Desired) { d.Rule.Groups = []string{"one", "two"} }, groups(Group{1, "managed"}, Group{2, "two"}),
+			func(d *desired) { d.Rule.Groups = []string{"one", "two"} }, groups(Group{1, "managed"}, Group{2, "two"}),
 			[]step{set(UserFields{Groups: []Group{{1, "managed"}, {2, "two"}, {Name: "one"}}}, "groups")},
 		},
 		"in groups of its own": {
@@ -96,40 +96,40 @@ func TestPlanUser(t *testing.T) {
 			nil, groups(Group{3, "people"}),
 			[]step{noted(set(UserFields{Groups: []Group{{3, "people"}, {Name: "managed"}}}, "groups"), "also in groups people")},
 		},
-		"another e-mail address":       {mail, func(o *Observed) { o.User.Email = old }, []step{set(UserFields{Email: new(email)}, "email")}},
-		"an e-mail address of its own": {nil, func(o *Observed) { o.User.Email = old }, []step{userStays}},
+		"another e-mail address":       {mail, func(o *observed) { o.User.Email = old }, []step{set(UserFields{Email: new(email)}, "email")}},
+		"an e-mail address of its own": {nil, func(o *observed) { o.User.Email = old }, []step{userStays}},
 		"a superuser without a rule": {
-			nil, func(o *Observed) { o.User.Superuser = true }, []step{set(UserFields{Superuser: new(false)}, "is_superuser")},
+			nil, func(o *observed) { o.User.Superuser = true }, []step{set(UserFields{Superuser: new(false)}, "is_superuser")},
 		},
 		"not a superuser, with a rule": {superuser, nil, []step{set(UserFields{Superuser: new(true)}, "is_superuser")}},
-		"a superuser, with a rule":     {superuser, func(o *Observed) { o.User.Superuser = true }, []step{userStays}},
+		"a superuser, with a rule":     {superuser, func(o *observed) { o.User.Superuser = true }, []step{userStays}},
 		"staff, with a rule": {
-			superuser, func(o *Observed) { o.User.Superuser, o.User.Staff = true, true }, []step{set(UserFields{Staff: new(false)}, "is_staff")},
+			superuser, func(o *observed) { o.User.Superuser, o.User.Staff = true, true }, []step{set(UserFields{Staff: new(false)}, "is_staff")},
 		},
 		"revoked, and activated by hand": {
-			nil, func(o *Observed) { o.User.FirstName = firstNameRevoked }, []step{set(UserFields{FirstName: new(firstName)}, "first_name")},
+			nil, func(o *observed) { o.User.FirstName = firstNameRevoked }, []step{set(UserFields{FirstName: new(firstName)}, "first_name")},
 		},
 		"left with a temporary password, and the Secret has one now": {
-			nil, func(o *Observed) { o.User.FirstName, o.PasswordWorks = firstNameOpening, false },
+			nil, func(o *observed) { o.User.FirstName, o.PasswordWorks = firstNameOpening, false },
 			[]step{rechecked(set(UserFields{Password: Hide(somePassword), FirstName: new(firstName)}, "password", "first_name"))},
 		},
 		"taken over": {
-			adopt, func(o *Observed) { o.User.FirstName, o.User.LastName, o.User.Groups = "Ann", "Other", nil },
+			adopt, func(o *observed) { o.User.FirstName, o.User.LastName, o.User.Groups = "Ann", "Other", nil },
 			[]step{adopted(UserFields{FirstName: new(firstName), LastName: new(planOwner), Groups: managed}, "groups", "first_name", "last_name")},
 		},
 		"renamed by a person, and taken over again": {
-			adopt, func(o *Observed) { o.User.FirstName = "Ann" }, []step{adopted(UserFields{FirstName: new(firstName)}, "first_name")},
+			adopt, func(o *observed) { o.User.FirstName = "Ann" }, []step{adopted(UserFields{FirstName: new(firstName)}, "first_name")},
 		},
 		"inherited": {
-			inherit, func(o *Observed) { o.User.LastName = formerOwner }, []step{adopted(UserFields{LastName: new(planOwner)}, "last_name")},
+			inherit, func(o *observed) { o.User.LastName = formerOwner }, []step{adopted(UserFields{LastName: new(planOwner)}, "last_name")},
 		},
 		"a superuser that is inherited": {
-			inherit, func(o *Observed) { o.User.LastName, o.User.Superuser = formerOwner, true },
+			inherit, func(o *observed) { o.User.LastName, o.User.Superuser = formerOwner, true },
 			[]step{adopted(UserFields{Superuser: new(false), LastName: new(planOwner)}, "is_superuser", "last_name")},
 		},
 		"everything about the account": {
-			func(d *Desired) { d.Email, d.Rule = email, Rule{Adopt: true, Superuser: true, Groups: []string{"one"}} },
-			func(o *Observed) {
+			func(d *desired) { d.Email, d.Rule = email, Rule{Adopt: true, Superuser: true, Groups: []string{"one"}} },
+			func(o *observed) {
 				*o.User = User{ID: "user-1", Username: planUsername, FirstName: "a", LastName: "b", Email: "c", Staff: true, Active: true}
 				o.PasswordWorks = false
 			},
@@ -140,32 +140,32 @@ func TestPlanUser(t *testing.T) {
 		},
 
 		// Without a password in the Secret.
-		"no password": {apiOnly, func(o *Observed) { o.PasswordWorks = false }, []step{userStays}},
+		"no password": {apiOnly, func(o *observed) { o.PasswordWorks = false }, []step{userStays}},
 		"no password, a run before left a temporary one": {
-			apiOnly, func(o *Observed) { o.User.FirstName, o.PasswordWorks = firstNameOpening, false },
+			apiOnly, func(o *observed) { o.User.FirstName, o.PasswordWorks = firstNameOpening, false },
 			[]step{userStays, tokenStays, verified, cleared("password")},
 		},
 		"no password, this run gave a temporary one": {
-			apiOnly, func(o *Observed) { o.User.FirstName, o.opened = firstNameOpening, true },
+			apiOnly, func(o *observed) { o.User.FirstName, o.opened = firstNameOpening, true },
 			[]step{userStays, tokenStays, verified, cleared()},
 		},
 		"no password, a run before left a temporary one, and more differs": {
-			apiOnly, func(o *Observed) { o.User.FirstName, o.User.Staff = firstNameOpening, true },
+			apiOnly, func(o *observed) { o.User.FirstName, o.User.Staff = firstNameOpening, true },
 			[]step{set(UserFields{Staff: new(false)}, "is_staff"), tokenStays, verified, cleared("password")},
 		},
 		"no password, taken over with whatever it had": {
-			func(d *Desired) { apiOnly(d); adopt(d) }, func(o *Observed) { o.User.FirstName, o.User.LastName = "Ann", "Other" },
+			func(d *desired) { apiOnly(d); adopt(d) }, func(o *observed) { o.User.FirstName, o.User.LastName = "Ann", "Other" },
 			[]step{
 				opened(updateUser{Adopts: true, Fields: UserFields{LastName: new(planOwner)}}, "password", "first_name", "last_name"),
 				tokenStays, verified, cleared(),
 			},
 		},
 		"no password, inherited": { // the program made it, and nothing opens it
-			func(d *Desired) { apiOnly(d); inherit(d) }, func(o *Observed) { o.User.LastName, o.PasswordWorks = formerOwner, false },
+			func(d *desired) { apiOnly(d); inherit(d) }, func(o *observed) { o.User.LastName, o.PasswordWorks = formerOwner, false },
 			[]step{adopted(UserFields{LastName: new(planOwner)}, "last_name")},
 		},
 		"no password, and an empty one that Nautobot takes in no write": {
-			apiOnly, func(o *Observed) { o.PasswordWorks, o.blankPassword = false, true },
+			apiOnly, func(o *observed) { o.PasswordWorks, o.blankPassword = false, true },
 			[]step{opened(updateUser{}), tokenStays, verified, cleared()},
 		},
 	}
@@ -185,11 +185,11 @@ func TestPlanUser(t *testing.T) {
 func TestPlanUserWithoutTokens(t *testing.T) {
 	later := tokenUnknown("not known until the account can list its tokens")
 	active := tokenUnknown("not known until the account is active")
-	revoked := func(o *Observed) {
+	revoked := func(o *observed) {
 		o.User.Active, o.User.FirstName = false, firstNameRevoked
 		unknownTokens(o, tokenHolderUnknown)
 	}
-	lostGroup := func(o *Observed) {
+	lostGroup := func(o *observed) {
 		o.User.Groups = nil
 		unknownTokens(o, tokenHolderUnknown)
 	}
@@ -205,16 +205,16 @@ func TestPlanUserWithoutTokens(t *testing.T) {
 			[]step{opened(updateUser{Fields: UserFields{Active: new(true)}}, "is_active", "first_name"), active, verified, cleared()},
 		},
 		"another Secret's that was revoked, and is taken over": {
-			func(d *Desired) { d.Rule.Adopt = true }, func(o *Observed) { revoked(o); o.User.LastName, o.Token = otherOwner, tokenFree },
+			func(d *desired) { d.Rule.Adopt = true }, func(o *observed) { revoked(o); o.User.LastName, o.Token = otherOwner, tokenFree },
 			[]step{rechecked(updated(updateUser{Adopts: true, Fields: UserFields{
 				Password: Hide(somePassword), Active: new(true), FirstName: new(firstName), LastName: new(planOwner),
 			}}, "password", "is_active", "first_name", "last_name")), tokenMade(byPassword), verified},
 		},
-		"not in the managed group": {nil, func(o *Observed) { lostGroup(o); o.PasswordWorks = true }, []step{joins, later, verified}},
+		"not in the managed group": {nil, func(o *observed) { lostGroup(o); o.PasswordWorks = true }, []step{joins, later, verified}},
 		// Until it is known whose the token is, the password stays as it is.
 		"not in the managed group, and another password": {nil, lostGroup, []step{joins, passwordSet, later, verified}},
 		"another password, and nobody has the token": {
-			nil, func(o *Observed) { unknownTokens(o, tokenFree) }, []step{passwordSet, tokenMade(byPassword), verified},
+			nil, func(o *observed) { unknownTokens(o, tokenFree) }, []step{passwordSet, tokenMade(byPassword), verified},
 		},
 	})
 }
@@ -222,15 +222,15 @@ func TestPlanUserWithoutTokens(t *testing.T) {
 // TestPlanSelf is about the account that the superuser token belongs to.
 func TestPlanSelf(t *testing.T) {
 	stays := line(userObject, "the superuser token's own account: only its token is managed")
-	adopt := func(d *Desired) { d.Rule.Adopt, d.Rule.Superuser = true, true }
-	self := func(more ...Token) func(*Observed) {
-		return func(o *Observed) {
+	adopt := func(d *desired) { d.Rule.Adopt, d.Rule.Superuser = true, true }
+	self := func(more ...Token) func(*observed) {
+		return func(o *observed) {
 			*o.User = User{ID: "user-1", Username: planUsername, FirstName: "Ann", LastName: "Other", Superuser: true, Staff: true, Active: true}
 			o.Self, o.PasswordWorks, o.Tokens = planUsername, false, append(o.Tokens, more...)
 		}
 	}
-	without := func(tokens ...Token) func(*Observed) {
-		return func(o *Observed) { self()(o); o.Tokens, o.Token = tokens, tokenFree }
+	without := func(tokens ...Token) func(*observed) {
+		return func(o *observed) { self()(o); o.Tokens, o.Token = tokens, tokenFree }
 	}
 	testPlans(t, map[string]planCase{
 		"its token is rotated, and the superuser token is an older one of the Secret": {
@@ -238,22 +238,22 @@ func TestPlanSelf(t *testing.T) {
 			[]step{stays, tokenMade(bySuperuser), verified, expired("1 superseded token expires in 1h", "a")},
 		},
 		"its token lacks the mark": {
-			adopt, func(o *Observed) { self()(o); o.Tokens[0].Description = "of Ann" },
+			adopt, func(o *observed) { self()(o); o.Tokens[0].Description = "of Ann" },
 			[]step{stays, tokenMended(bySuperuser, TokenFields{Description: new(byUs)}, "description"), verified},
 		},
 		"exclusive and without grace": { // its other tokens may be in use elsewhere
-			func(d *Desired) { adopt(d); d.Rule.Exclusive, d.Grace = true, 0 },
+			func(d *desired) { adopt(d); d.Rule.Exclusive, d.Grace = true, 0 },
 			self(Token{ID: "sup", Key: Hide(superuser), Expires: noon}, byHand("a", never)),
 			[]step{stays, tokenStays, line(tokenObject, "1 other token left alone")},
 		},
 		"the superuser token is the Secret's": {
-			func(d *Desired) { adopt(d); d.SuperuserToken = d.Token }, self(old("a", never)),
+			func(d *desired) { adopt(d); d.SuperuserToken = d.Token }, self(old("a", never)),
 			[]step{stays, tokenStays, verified, expired("1 superseded token expires in 1h", "a")},
 		},
 		"it has tokens of other Secrets": { // several Secrets may name it, each with a token
 			adopt, self(foreign("a")), []step{stays, tokenStays, line(tokenObject, "1 other token left alone")},
 		},
-		"without a password": {func(d *Desired) { adopt(d); apiOnly(d) }, without(), []step{stays, tokenMade(bySuperuser), verified}},
+		"without a password": {func(d *desired) { adopt(d); apiOnly(d) }, without(), []step{stays, tokenMade(bySuperuser), verified}},
 	})
 }
 
@@ -273,13 +273,13 @@ func TestPlanFormer(t *testing.T) {
 		own   = "the Secret named it before; left alone: the superuser token is its own"
 		mayBe = "the Secret named it before; left alone: the superuser token may be its own, and that cannot be checked because the account may not list its tokens"
 	)
-	former := func(self string, users ...User) func(*Observed) {
-		return func(o *Observed) { o.wrote, o.Self, o.SelfAsked, o.Former = true, self, true, users }
+	former := func(self string, users ...User) func(*observed) {
+		return func(o *observed) { o.wrote, o.Self, o.SelfAsked, o.Former = true, self, true, users }
 	}
-	unnamed := func(o *Observed) {
+	unnamed := func(o *observed) {
 		o.User.LastName, o.Tokens[0].Description = "openstack/nautobot-token", descriptionPrefix+"openstack/nautobot-token"
 	}
-	noCluster := func(d *Desired) { d.Owner.Cluster = "" }
+	noCluster := func(d *desired) { d.Owner.Cluster = "" }
 	one, two := User{ID: "user-2", Username: "old-1"}, User{ID: "user-3", Username: "old-2"}
 	power := User{ID: "user-4", Username: "old-3", Superuser: true}
 	left := User{ID: "user-5", Username: "old-4", FirstName: firstNameOpening}
@@ -292,10 +292,10 @@ func TestPlanFormer(t *testing.T) {
 		"perhaps the token's own":      {nil, former("", one), []step{line("user/old-1", mayBe)}},
 		"a superuser would have known": {nil, former("", power), []step{deactivated("user-4", "old-3")}},
 		"a cluster without a name": {
-			noCluster, func(o *Observed) { unnamed(o); former("admin", one)(o) }, []step{line("user/old-1", alone)},
+			noCluster, func(o *observed) { unnamed(o); former("admin", one)(o) }, []step{line("user/old-1", alone)},
 		},
 		"a cluster without a name, and a temporary password was left": {
-			noCluster, func(o *Observed) { unnamed(o); former("admin", left)(o) }, []step{line("user/old-4", alone), leftCleared},
+			noCluster, func(o *observed) { unnamed(o); former("admin", left)(o) }, []step{line("user/old-4", alone), leftCleared},
 		},
 	}
 	for name, test := range tests {

@@ -66,7 +66,7 @@ func (r Rule) Validate() (key string, err error) {
 		}
 	}
 	for _, group := range r.Groups {
-		if err := ValidateGroup(group); err != nil {
+		if err := validateGroup(group); err != nil {
 			return "groups", err
 		}
 	}
@@ -79,8 +79,8 @@ func (r Rule) Validate() (key string, err error) {
 	return "", nil
 }
 
-// ValidateGroup finds what is wrong with the name of a group.
-func ValidateGroup(name string) error {
+// validateGroup finds what is wrong with the name of a group.
+func validateGroup(name string) error {
 	if name == "" || name != strings.TrimSpace(name) || utf8.RuneCountInString(name) > maxGroupName {
 		return fmt.Errorf("want the name of a group: 1 to %d characters, without white space around it", maxGroupName)
 	}
@@ -90,7 +90,7 @@ func ValidateGroup(name string) error {
 // ValidateManagedGroup finds what is wrong with the name of a managed group. The
 // groups of the provisioners themselves are not for others to manage.
 func ValidateManagedGroup(name string) error {
-	if err := ValidateGroup(name); err != nil {
+	if err := validateGroup(name); err != nil {
 		return err
 	}
 	if strings.HasSuffix(name, provisionersSuffix) || name == strings.TrimSuffix(ProvisionersGroup(DefaultManagedGroup), provisionersSuffix) {

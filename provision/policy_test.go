@@ -93,11 +93,11 @@ func TestRuleValidate(t *testing.T) {
 		"a backslash at the end":    {rule(func(r *Rule) { r.Usernames = []string{`a\`} }), "usernames", errGlob("a\\").Error()},
 		"a Secret that is no glob":  {rule(func(r *Rule) { r.Secrets = []string{"*", "["} }), "secrets", errGlob("[").Error()},
 		"an empty Secret":           {rule(func(r *Rule) { r.Secrets = []string{""} }), "secrets", errGlob("").Error()},
-		"a group without a name":    {rule(func(r *Rule) { r.Groups = []string{"group", ""} }), "groups", ValidateGroup("").Error()},
-		"a group with a blank":      {rule(func(r *Rule) { r.Groups = []string{"group "} }), "groups", ValidateGroup("group ").Error()},
+		"a group without a name":    {rule(func(r *Rule) { r.Groups = []string{"group", ""} }), "groups", validateGroup("").Error()},
+		"a group with a blank":      {rule(func(r *Rule) { r.Groups = []string{"group "} }), "groups", validateGroup("group ").Error()},
 		"a group of 150":            {rule(func(r *Rule) { r.Groups = []string{strings.Repeat("g", 150)} }), "", ""},
 		"a group of 150, not ASCII": {rule(func(r *Rule) { r.Groups = []string{strings.Repeat("ü", 150)} }), "", ""},
-		"a group of 151":            {rule(func(r *Rule) { r.Groups = []string{strings.Repeat("g", 151)} }), "groups", ValidateGroup(strings.Repeat("g", 151)).Error()},
+		"a group of 151":            {rule(func(r *Rule) { r.Groups = []string{strings.Repeat("g", 151)} }), "groups", validateGroup(strings.Repeat("g", 151)).Error()},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -66,7 +66,7 @@ type run struct {
 	reconciler
 	source Source
 	secret Secret
-	want   Desired
+	want   desired
 	// earlier are the versions of the Secret whose account this run opened or
 	// activated before it found another one.
 	earlier []version
@@ -74,12 +74,12 @@ type run struct {
 
 type version struct {
 	reconciler
-	want Desired
+	want desired
 }
 
 // provisionVersion works on the Secret as it was last read.
 func (r *run) provisionVersion(ctx context.Context) error {
-	want, err := r.desired(ctx)
+	want, err := r.wanted(ctx)
 	if err != nil {
 		return err
 	}
@@ -95,19 +95,19 @@ func (r *run) provisionVersion(ctx context.Context) error {
 	return err
 }
 
-// desired is what the Secret asks for and the policy allows. Only once both are
+// wanted is what the Secret asks for and the policy allows. Only once both are
 // settled does it connect to Nautobot.
-func (r *run) desired(ctx context.Context) (Desired, error) {
-	account, err := ParseAccount(r.secret, r.Hosts)
+func (r *run) wanted(ctx context.Context) (desired, error) {
+	account, err := parseAccount(r.secret, r.Hosts)
 	if err != nil {
-		return Desired{}, err
+		return desired{}, err
 	}
 	for _, warning := range account.Warnings {
 		r.Log.Warn(warning)
 	}
 	rule, err := r.Policy.Allow(r.secret, account.Username)
 	if err != nil {
-		return Desired{}, err
+		return desired{}, err
 	}
 	before := r.reconciler
 	if before.opened || before.revived {
@@ -115,7 +115,7 @@ func (r *run) desired(ctx context.Context) (Desired, error) {
 	}
 	if before.nautobot == nil {
 		if before.nautobot, before.superuserToken, err = r.Connect(ctx); err != nil {
-			return Desired{}, err
+			return desired{}, err
 		}
 	}
 	r.reconciler = reconciler{
@@ -125,7 +125,7 @@ func (r *run) desired(ctx context.Context) (Desired, error) {
 		retries: map[string]int{}, progress: progress{wrote: before.wrote, kept: before.kept},
 		warnPasswordKept: account.Password.Empty() && len(before.report.Changes) == 0,
 	}
-	return Desired{
+	return desired{
 		Account:        account,
 		Owner:          Owner{r.Cluster, r.secret.Namespace, r.secret.Name},
 		Secret:         r.secret.Namespace + "/" + r.secret.Name,
@@ -155,6 +155,6 @@ func (r *run) unchanged(ctx context.Context) error {
 // sameAs compares the parts of a Secret that count: its annotations may change
 // for other reasons.
 func (s Secret) sameAs(other Secret) bool {
-	return s.UID == other.UID && s.Labels[LabelKey] == other.Labels[LabelKey] &&
+	return s.UID == other.UID && s.Labels[labelKey] == other.Labels[labelKey] &&
 		maps.EqualFunc(s.Data, other.Data, Sensitive.Equal)
 }

@@ -63,7 +63,7 @@ const (
 )
 
 // reconcile observes, plans and applies until nothing is left to do.
-func (r *reconciler) reconcile(ctx context.Context, want Desired) error {
+func (r *reconciler) reconcile(ctx context.Context, want desired) error {
 	return r.untilDone(func() error {
 		have, err := r.observe(ctx, want)
 		if err != nil {
@@ -96,7 +96,7 @@ func (r *reconciler) untilDone(round func() error) error {
 
 // withGroup goes on with a plan that ran into a missing managed group. What was
 // observed is amended, not asked for again: nothing else has changed.
-func (r *reconciler) withGroup(ctx context.Context, want Desired, have Observed, cause error) error {
+func (r *reconciler) withGroup(ctx context.Context, want desired, have observed, cause error) error {
 	if have.User != nil && have.isSelf(*have.User) {
 		return cause
 	}
@@ -123,7 +123,7 @@ func (r *reconciler) withGroup(ctx context.Context, want Desired, have Observed,
 
 // remember notes which account this is, and that somebody else has taken the
 // temporary password away.
-func (r *reconciler) remember(want Desired, have Observed) {
+func (r *reconciler) remember(want desired, have observed) {
 	if r.warnPasswordKept && have.User != nil && !have.isSelf(*have.User) {
 		r.warnPasswordKept = false
 		r.log.Warn("the Secret has no password: if Nautobot has one for the account from before, it is left as it is")
@@ -258,7 +258,7 @@ func (r *reconciler) sawClock(now time.Time) {
 
 // abandon leaves an account that cannot be finished as safe as possible, and
 // decides what the error means after what was written.
-func (r *reconciler) abandon(ctx context.Context, want Desired, cause error) error {
+func (r *reconciler) abandon(ctx context.Context, want desired, cause error) error {
 	refusal, refused := errors.AsType[*Refusal](cause)
 	current := error(nil)
 	if r.opened || r.lost || refused && r.revived {
@@ -288,7 +288,7 @@ func (r *reconciler) abandon(ctx context.Context, want Desired, cause error) err
 // leave takes back what must not stay: a temporary password, the activation of
 // an account that is refused, and all of it in an account that is another's now.
 // It tells whether there was anything, and it is gone.
-func (r *reconciler) leave(ctx context.Context, want Desired, refused bool) bool {
+func (r *reconciler) leave(ctx context.Context, want desired, refused bool) bool {
 	var err error
 	switch {
 	default:
@@ -306,7 +306,7 @@ func (r *reconciler) leave(ctx context.Context, want Desired, refused bool) bool
 
 // leaveAsItWas looks first: the write that should have opened or activated the
 // account may not have been carried out.
-func (r *reconciler) leaveAsItWas(ctx context.Context, want Desired, refused bool) error {
+func (r *reconciler) leaveAsItWas(ctx context.Context, want desired, refused bool) error {
 	owned, err := r.nautobot.OwnedUsers(ctx, want.Owner.lastName())
 	for _, user := range owned {
 		if user.Username != want.Username {
@@ -326,7 +326,7 @@ func (r *reconciler) leaveAsItWas(ctx context.Context, want Desired, refused boo
 
 // leaveToOthers removes what this run gave to an account that somebody else took
 // over meanwhile: its password and its token.
-func (r *reconciler) leaveToOthers(ctx context.Context, want Desired) error {
+func (r *reconciler) leaveToOthers(ctx context.Context, want desired) error {
 	if (r.opened || r.passwordWrites > 0) && r.nautobot.Authenticate(ctx, want.login()) == nil {
 		if err := r.nautobot.ClearPassword(ctx, r.userID, want.Username, firstName); err != nil {
 			return err

@@ -63,7 +63,7 @@ func carriers() map[string]any {
 		"a login":               Login{Username: "openstack", Password: s, Token: s},
 		"fields of a user":      UserFields{Password: s},
 		"a plan":                []step{{write: createToken{Login{Password: s}, TokenFields{Key: s}}}, {write: updateUser{Fields: UserFields{Password: s}}}},
-		"what is desired":       Desired{Account: Account{Token: s}, SuperuserToken: s},
+		"what is desired":       desired{Account: Account{Token: s}, SuperuserToken: s},
 		"a run":                 run{reconciler: reconciler{superuserToken: s}, secret: Secret{Data: map[string]Sensitive{"token": s}}},
 		"a reflected value":     reflect.ValueOf(s),
 	}

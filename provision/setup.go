@@ -58,7 +58,7 @@ func (s Setup) Run(ctx context.Context) (Report, error) {
 		current: func(context.Context) error { return nil }, // the file was read once
 		retries: map[string]int{},
 	}
-	want := Desired{
+	want := desired{
 		Account:        Account{Username: s.Username, Token: s.Token},
 		Owner:          Owner{Namespace: setupNamespace, Name: s.Username},
 		Secret:         s.Username,
@@ -79,8 +79,8 @@ func (s Setup) Run(ctx context.Context) (Report, error) {
 
 // prepare creates the groups and permissions; the account follows. Nothing is
 // created for an account that is refused.
-func (s Setup) prepare(ctx context.Context, r *reconciler, want Desired) error {
-	var have Observed
+func (s Setup) prepare(ctx context.Context, r *reconciler, want desired) error {
+	var have observed
 	if err := r.observeUsers(ctx, want, &have); err != nil {
 		return err
 	}

@@ -169,7 +169,7 @@ func walk(t *rapid.T, w *world) {
 func checkOutcome(t *rapid.T, err error, stopped bool) {
 	t.Helper()
 	var refused *provision.Refusal
-	if stopped && (errors.As(err, &refused) || err != nil && strings.Contains(err.Error(), "the next run is refused")) {
+	if stopped && (errors.As(err, &refused) || err != nil && strings.HasPrefix(err.Error(), "after ")) {
 		return
 	}
 	if err != nil {
