@@ -78,7 +78,9 @@ func manifestTarget(ctx context.Context, stdin io.Reader, s *settings) (target, 
 	secret, err := manifest.Secret(ctx)
 	found.name = secret.Namespace + "/" + secret.Name
 	if err == nil && s.token.Empty() {
-		found.cluster, err = s.connect(ctx)
+		if found.cluster, err = s.connect(ctx); err != nil {
+			err = usagef("%w; or give the superuser token as NAUTOBOT_TOKEN or NAUTOBOT_TOKEN_FILE", err)
+		}
 	}
 	return found, err
 }
