@@ -120,7 +120,7 @@ func (a *account) failedJob(t *testing.T) (failed batchv1.Job) {
 // than the chart's job.maxRunning. Kubernetes counts them a moment late: it may
 // let one Pod more begin while another ends.
 func TestBurst(t *testing.T) {
-	const secrets, limit = 50, 10
+	const secrets, limit = 30, 10
 	type peak struct{ running, pods int }
 	peaks := make(chan peak)
 	done := make(chan struct{})
