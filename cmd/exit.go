@@ -93,6 +93,9 @@ func finish(ctx context.Context, command *cobra.Command, stdout *checkedWriter, 
 	case stdout.err != nil: // err can be the same, and nobody has read the rest of the output
 		code = exitFailed
 		tell("write to standard output: " + stdout.err.Error())
+	case errors.As(err, new(timeoutError)):
+		code = exitFailed
+		tell(err.Error())
 	case err != nil && !ok: // ours, or cobra's about arguments
 		code = exitUsage
 		tell(err.Error())

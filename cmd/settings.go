@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
@@ -47,7 +49,11 @@ func (o *options) check(ctx context.Context, flags *pflag.FlagSet) (*settings, e
 		func() error { return s.checkPolicy(ctx, flags) },
 		func() error { return s.takeToken(ctx, env) },
 	} {
-		if err := check(); err != nil {
+		err := check()
+		if errors.As(err, new(timeoutError)) {
+			return nil, err
+		}
+		if err != nil {
 			return nil, usageError{err}
 		}
 	}
@@ -56,8 +62,14 @@ func (o *options) check(ctx context.Context, flags *pflag.FlagSet) (*settings, e
 
 // withTimeout returns a context that ends after --timeout.
 func (s *settings) withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, s.timeout, fmt.Errorf("--timeout of %s exceeded", s.timeout))
+	return context.WithTimeoutCause(ctx, s.timeout, timeoutError{s.timeout})
 }
+
+// timeoutError is the cause of a context that --timeout ended. It is not a
+// mistake in usage, wherever it strikes: the next try may be faster.
+type timeoutError struct{ limit time.Duration }
+
+func (e timeoutError) Error() string { return fmt.Sprintf("--timeout of %s exceeded", e.limit) }
 
 func (s *settings) checkOutput() error {
 	if s.verbose {

@@ -116,7 +116,7 @@ func (a *account) failedJob(t *testing.T) (failed batchv1.Job) {
 	return failed
 }
 
-// Fifty Secrets at once become fifty accounts, and no more programs are at work
+// Thirty Secrets at once become thirty accounts, and no more programs are at work
 // than the chart's job.maxRunning. Kubernetes counts them a moment late: it may
 // let one Pod more begin while another ends.
 func TestBurst(t *testing.T) {
