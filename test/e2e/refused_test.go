@@ -86,9 +86,9 @@ func refuseMalformed(t *testing.T, f *fixture) {
 		{"token in no encoding", map[string]string{"token": f.token[:39] + "\xff"}, `key "token" is not valid UTF-8`},
 		{"username with a slash", map[string]string{"username": "a/b"}, `key "username"`},
 		{"username with a trailing dot", map[string]string{"username": "a."}, `key "username"`},
-		{"foreign host", map[string]string{"hostname": "nautobot.example.net"}, `key "hostname": names another host`},
-		{"foreign port", map[string]string{"hostname": "127.0.0.1:1"}, `key "hostname": names another host`},
-		{"foreign URL", map[string]string{"url": "https://nautobot.example.net/api/"}, `key "url": names another host`},
+		{"foreign host", map[string]string{"hostname": "nautobot.example.net"}, `key "hostname": names a host other than`},
+		{"foreign port", map[string]string{"hostname": "127.0.0.1:1"}, `key "hostname": names a host other than`},
+		{"foreign URL", map[string]string{"url": "https://nautobot.example.net/api/"}, `key "url": names a host other than`},
 		{"no e-mail address", map[string]string{"email": "nobody"}, `key "email" is not an email address`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -208,7 +208,7 @@ func refuseForeign(t *testing.T, f, byHand, inactive *fixture, powerful []*fixtu
 		h.env = maps.Clone(g.env)
 		h.env["CLUSTER_NAME"] = "elsewhere" // the same Secret of another cluster
 		h.name = f.name
-		h.provision(t, "--adopt").wantRefused(t, "one account, one Secret")
+		h.provision(t, "--adopt").wantRefused(t, "is --cluster right?")
 	})
 }
 
