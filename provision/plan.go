@@ -139,8 +139,8 @@ func (p *planner) check() error {
 		return errTaken
 	case unknown && !want.manages(*have.User):
 		return refuse(`key "token": some account of Nautobot has this token, and %q is not written before it is known to be its own: generate a new token, or first put the account into group %q and make the token valid`, want.Username, want.ManagedGroup)
-	case !have.PasswordWorks && !want.apiOnly() && have.passwordWrites >= maxPasswordWrites:
-		return errors.New("Nautobot took the password and still does not accept it over Basic authentication: does something in between drop it, or lock the account?")
+	case have.User.Active && !have.PasswordWorks && !want.apiOnly() && have.passwordWrites >= maxPasswordWrites:
+		return errPasswordIgnored
 	}
 	return nil
 }
@@ -159,6 +159,9 @@ var (
 	errTaken       = refuse(`key "token": it already belongs to another Nautobot account: generate a new one`)
 	errTakenUnseen = refuse(`key "token": it already belongs to a Nautobot account, another one or one that the superuser token may not see (outside the managed group, staff or superuser): generate a new one, or let a superuser look`)
 )
+
+// errPasswordIgnored: writing the password once more would not help.
+var errPasswordIgnored = errors.New("Nautobot took the password and still does not accept it over Basic authentication: does something in between drop it, or lock the account?")
 
 // errNoRights: the account may not read its own tokens, and there is nothing to
 // do about it.

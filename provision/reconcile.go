@@ -219,8 +219,8 @@ func (r *reconciler) confirm(steps []step) {
 // doubt looks twice before it believes what only another run may have caused.
 func (r *reconciler) doubt(ctx context.Context, err error) error {
 	taken := errors.Is(err, errTaken) || errors.Is(err, errTakenUnseen)
-	noRights := errors.As(err, new(errNoRights))
-	if (taken || noRights) && r.retries[err.Error()] == 0 {
+	transient := taken || errors.As(err, new(errNoRights)) || errors.Is(err, errPasswordIgnored)
+	if transient && r.retries[err.Error()] == 0 {
 		r.retries[err.Error()]++
 		return errStale
 	}
