@@ -388,22 +388,10 @@ var scenarios = map[string]func(t tb, w *world){
 		w.set("username", "rxdb-lab-nova")
 		w.set("token", key("second"))
 	},
-	"the account from before": func(t tb, w *world) {
-		w.mustRun(t)
-		w.set("username", "rxdb-lab-nova")
-		w.set("token", key("second"))
-		w.mustRun(t)
-		w.set("username", username)
-		w.set("token", key("third"))
-	},
+	"the account from before": thereAndBack,
 	"the account from before, without a password": func(t tb, w *world) {
 		w.set("password", "")
-		w.mustRun(t)
-		w.set("username", "rxdb-lab-nova")
-		w.set("token", key("second"))
-		w.mustRun(t)
-		w.set("username", username)
-		w.set("token", key("third"))
+		thereAndBack(t, w)
 	},
 	"adopt without a password": func(_ tb, w *world) {
 		w.set("password", "")
@@ -422,4 +410,14 @@ var scenarios = map[string]func(t tb, w *world){
 		w.rule.AdoptFrom = []string{"openstack/*"}
 		w.set("token", key("second"))
 	},
+}
+
+// thereAndBack has the Secret name another account, and then the first again.
+func thereAndBack(t tb, w *world) {
+	w.mustRun(t)
+	w.set("username", "rxdb-lab-nova")
+	w.set("token", key("second"))
+	w.mustRun(t)
+	w.set("username", username)
+	w.set("token", key("third"))
 }

@@ -54,6 +54,7 @@ var hostTexts = map[string]struct{ text, want string }{
 	"another host":          {"evil.example", otherHostProblem},
 	"another port":          {"nautobot.example:8443", otherHostProblem},
 	"another port in a URL": {"https://nautobot.example:8443/", otherHostProblem},
+
 	"a further name with the port of the URL":     {"nautobot.lab.example:443", otherHostProblem},
 	"the port with a zero":                        {"nautobot.example:0443", otherHostProblem},
 	"two dots at the end":                         {"nautobot.example..", otherHostProblem},
