@@ -41,6 +41,7 @@ func (e codeError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 type outcome struct {
 	printer          *printer
 	detailedExitcode bool
+	refusedOK        bool // refusals are told, and do not count
 
 	mu                       sync.Mutex
 	failed, refused, changed bool
@@ -73,7 +74,7 @@ func (o *outcome) err() error {
 	switch {
 	case o.failed:
 		return codeError(exitFailed)
-	case o.refused:
+	case o.refused && !o.refusedOK:
 		return codeError(exitRefused)
 	case o.changed && o.detailedExitcode:
 		return codeError(exitPending)

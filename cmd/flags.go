@@ -19,6 +19,8 @@ type options struct {
 	nautobotOptions
 	clusterOptions
 	outputOptions
+	syncOptions
+	revokeOptions
 }
 
 // flagGroup is shown under a title of its own in --help.
@@ -38,9 +40,13 @@ type secretOptions struct{ namespace, file string }
 
 func (o *secretOptions) group() flagGroup {
 	g := newGroup("Secret")
-	g.VarP((*text)(&o.namespace), "namespace", "n", "`namespace` of the Secret (default: the kubeconfig context's, or the Pod's own)")
+	o.addNamespace(g)
 	g.VarP((*text)(&o.file), "filename", "f", "read the Secret from a manifest `file` instead of the cluster; - is standard input")
 	return g
+}
+
+func (o *secretOptions) addNamespace(g flagGroup) {
+	g.VarP((*text)(&o.namespace), "namespace", "n", "`namespace` of the Secret (default: the kubeconfig context's, or the Pod's own)")
 }
 
 // ruleOptions say what the Secret may ask for: by a policy, or by flags that
@@ -112,8 +118,8 @@ type outputOptions struct {
 	timeout                           time.Duration
 }
 
-func (o *outputOptions) group() flagGroup {
-	o.output, o.timeout = "text", 2*time.Minute
+func (o *outputOptions) group(timeout time.Duration) flagGroup {
+	o.output, o.timeout = "text", timeout
 	g := newGroup("Output")
 	g.BoolVar(&o.dryRun, "dry-run", false, "read everything, write nothing, and print what would be done")
 	g.BoolVar(&o.detailedExitcode, "detailed-exitcode", false, "with --dry-run: exit with code 4 if changes are pending")

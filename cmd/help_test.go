@@ -29,7 +29,8 @@ func TestNoFlagTakesASecret(t *testing.T) {
 	// A new flag comes onto this list once somebody has thought about it.
 	harmless := strings.Fields(`namespace filename username policy superuser group adopt adopt-from exclusive
 		nautobot-url insecure-http nautobot-ca-file nautobot-hostname superuser-secret superuser-secret-key rotation-grace
-		kubeconfig context cluster dry-run detailed-exitcode output log-format log-level verbose timeout version`)
+		kubeconfig context cluster dry-run detailed-exitcode output log-format log-level verbose timeout version
+		all-namespaces shard parallel quick prune settle limit quiet refused-ok delete`)
 	visit(newRootCommand(), func(command *cobra.Command) {
 		command.LocalFlags().VisitAll(func(flag *pflag.Flag) {
 			if !slices.Contains(harmless, flag.Name) {
@@ -50,6 +51,7 @@ func TestHelp(t *testing.T) {
 	emptyEnvironment(t)
 	for file, args := range map[string][]string{
 		"help": {"help"}, "provision-help": {"provision", "--help"}, "setup-help": {"help", "setup"},
+		"sync-help": {"sync", "--help"}, "revoke-help": {"revoke", "--help"},
 	} {
 		var stdout, stderr strings.Builder
 		code := run(t.Context(), args, nil, &stdout, &stderr)
@@ -67,18 +69,20 @@ func TestHelp(t *testing.T) {
 
 // --help tells the variable of every flag that has one, and every exit code.
 func TestHelpIsComplete(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join("testdata", "provision-help.golden"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, flag := range slices.Sorted(maps.Keys(variables())) {
-		if !strings.Contains(string(text), "--"+flag) || !strings.Contains(string(text), "[$"+variables()[flag]+"]") {
-			t.Errorf("--%s or its variable %s is missing in --help", flag, variables()[flag])
+	for _, command := range []string{"provision", "sync", "revoke"} {
+		text, err := os.ReadFile(filepath.Join("testdata", command+"-help.golden"))
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	for _, code := range []string{"  0  ", "  1  ", "  2  ", "  3  ", "  4  ", "130", "143"} {
-		if !strings.Contains(string(text), code) {
-			t.Errorf("exit code %s is missing in --help", code)
+		for _, flag := range slices.Sorted(maps.Keys(variables())) {
+			if !strings.Contains(string(text), "--"+flag) || !strings.Contains(string(text), "[$"+variables()[flag]+"]") {
+				t.Errorf("%s: --%s or its variable %s is missing in --help", command, flag, variables()[flag])
+			}
+		}
+		for _, code := range []string{"  0  ", "  1  ", "  2  ", "  3  ", "  4  ", "130", "143"} {
+			if !strings.Contains(string(text), code) {
+				t.Errorf("%s: exit code %s is missing in --help", command, code)
+			}
 		}
 	}
 }

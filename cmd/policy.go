@@ -33,6 +33,7 @@ type ruleFile struct {
 	Adopt     bool     `json:"adopt"`
 	AdoptFrom []string `json:"adoptFrom" empty:"allowed"`
 	Exclusive bool     `json:"exclusive"`
+	Revoke    bool     `json:"revoke"`
 }
 
 // readPolicy reads a policy file. Its errors name all the mistakes by their
@@ -79,7 +80,7 @@ func parsePolicy(text []byte) (provision.Policy, error) {
 	for i, r := range file.Rules {
 		rule := provision.Rule{
 			Namespace: r.Namespace, Secrets: r.Secrets, Usernames: r.Usernames, Groups: r.Groups,
-			Superuser: r.Superuser, Adopt: r.Adopt, AdoptFrom: r.AdoptFrom, Exclusive: r.Exclusive,
+			Superuser: r.Superuser, Adopt: r.Adopt, AdoptFrom: r.AdoptFrom, Exclusive: r.Exclusive, Revoke: r.Revoke,
 		}
 		if rule.Secrets == nil {
 			rule.Secrets = []string{"*"}

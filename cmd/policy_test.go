@@ -90,7 +90,7 @@ func TestParsePolicyTakes(t *testing.T) {
 
 const (
 	topKeys  = "managedGroup, rules"
-	ruleKeys = "namespace, secrets, usernames, groups, superuser, adopt, adoptFrom, exclusive"
+	ruleKeys = "namespace, secrets, usernames, groups, superuser, adopt, adoptFrom, exclusive, revoke"
 	noRules  = "rules: want a list with at least one item"
 	aString  = "want a string (numbers, yes and no in quotes)"
 	aList    = "want a list with at least one item"

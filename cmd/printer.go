@@ -17,6 +17,7 @@ import (
 // Several goroutines may use it: the lines of one call stay together.
 type printer struct {
 	json, dryRun bool
+	quiet        bool // leaves out what is unchanged
 
 	mu  sync.Mutex
 	out io.Writer // which remembers its errors
@@ -24,8 +25,9 @@ type printer struct {
 
 func (s *settings) newOutcome(out io.Writer) *outcome {
 	return &outcome{
-		printer:          &printer{json: s.output == "json", dryRun: s.dryRun, out: out},
+		printer:          &printer{json: s.output == "json", dryRun: s.dryRun, quiet: s.quiet, out: out},
 		detailedExitcode: s.detailedExitcode,
+		refusedOK:        s.refusedOK,
 	}
 }
 
@@ -43,6 +45,9 @@ type row struct {
 func (p *printer) tell(object string, report provision.Report, err error) {
 	var rows []row
 	for _, change := range report.Changes {
+		if p.quiet && change.Action == provision.Unchanged {
+			continue
+		}
 		rows = append(rows, row{change.Object, change.Action, change.Fields, change.Notes, p.dryRun})
 	}
 	if refusal, ok := errors.AsType[*provision.Refusal](err); ok {

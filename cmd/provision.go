@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -54,8 +55,11 @@ func (o *options) addProvisionFlags(cmd *cobra.Command) {
 	server, cluster := o.nautobotOptions.group(), o.clusterOptions.group()
 	o.addHostnames(server)
 	o.addCluster(cluster)
-	addFlags(cmd, o.secretOptions.group(), o.ruleOptions.group(), server, cluster, o.outputOptions.group())
+	addFlags(cmd, o.secretOptions.group(), o.ruleOptions.group(), server, cluster, o.outputOptions.group(usualTimeout))
 }
+
+// usualTimeout is the limit for a run that works on one account.
+const usualTimeout = 2 * time.Minute
 
 // secretsInEnvironment is the part of a help text about what has no flag.
 const secretsInEnvironment = `The superuser token can be given in the environment instead of by its Secret,
@@ -82,9 +86,31 @@ func runProvision(cmd *cobra.Command, s *settings, args []string) error {
 		secret.cluster.Log = log
 	}
 
-	provisioner := provision.Provisioner{
+	result, err := s.newProvisioner(secret.cluster, log).Provision(ctx, secret.source)
+	if errors.Is(err, provision.ErrNoSecret) {
+		err = provision.NewRefusal("%v", err) // it was named on the command line
+	}
+	o.add(log, "secret/"+secret.name, result.Report, err)
+	if secret.inCluster && !s.dryRun {
+		recordEvent(cmd.Context(), secret.cluster, "Provisioned", result, err, log)
+	}
+	return o.err()
+}
+
+// newProvisioner makes one whose client is made once, and used for all Secrets.
+func (s *settings) newProvisioner(cluster *kube.Client, log *slog.Logger) *provision.Provisioner {
+	var mu sync.Mutex
+	var client provision.Nautobot
+	var token provision.Sensitive
+	return &provision.Provisioner{
 		Connect: func(ctx context.Context) (provision.Nautobot, provision.Sensitive, error) {
-			return s.nautobotClient(ctx, secret.cluster, log)
+			mu.Lock()
+			defer mu.Unlock()
+			var err error
+			if client == nil {
+				client, token, err = s.nautobotClient(ctx, cluster, log)
+			}
+			return client, token, err
 		},
 		Hosts:   s.hosts,
 		Policy:  s.rules,
@@ -94,15 +120,6 @@ func runProvision(cmd *cobra.Command, s *settings, args []string) error {
 		Now:     time.Now,
 		Log:     log,
 	}
-	result, err := provisioner.Provision(ctx, secret.source)
-	if errors.Is(err, provision.ErrNoSecret) {
-		err = provision.NewRefusal("%v", err) // it was named on the command line
-	}
-	o.add(log, "secret/"+secret.name, result.Report, err)
-	if secret.inCluster && !s.dryRun {
-		recordEvent(cmd.Context(), secret.cluster, result, err, log)
-	}
-	return o.err()
 }
 
 // nautobotClient finds the superuser token. The client connects with its first
@@ -125,11 +142,11 @@ const eventTimeout = 5 * time.Second
 // recordEvent tells the Secret's owner what was changed, or why nothing was, if
 // the cluster lets us. A run that found everything in order records none, nor
 // does one that a signal stopped: the signal ends ctx.
-func recordEvent(ctx context.Context, cluster *kube.Client, result provision.Result, err error, log *slog.Logger) {
+func recordEvent(ctx context.Context, cluster *kube.Client, reason string, result provision.Result, err error, log *slog.Logger) {
 	if result.Secret.Name == "" || err == nil && !result.Report.Changed() {
 		return
 	}
-	reason, message := "Provisioned", summary(result.Report)
+	message := summary(result.Report)
 	if _, refused := errors.AsType[*provision.Refusal](err); refused {
 		reason, message = "Refused", err.Error()
 	} else if err != nil {

@@ -169,7 +169,7 @@ func (s *settings) checkPolicy(ctx context.Context, flags *pflag.FlagSet) error 
 	}
 	rule := provision.Rule{
 		Secrets: []string{"*"}, Usernames: []string{"*"},
-		Groups: s.groups, Superuser: s.superuser, Adopt: s.adopt, AdoptFrom: s.adoptFrom, Exclusive: s.exclusive,
+		Groups: s.groups, Superuser: s.superuser, Adopt: s.adopt, AdoptFrom: s.adoptFrom, Exclusive: s.exclusive, Revoke: true,
 	}
 	if key, err := rule.Validate(); err != nil {
 		return fmt.Errorf("--%s: %w", map[string]string{"groups": "group", "adoptFrom": "adopt-from"}[key], err)
@@ -189,15 +189,22 @@ func (s *settings) connect(ctx context.Context) (*kube.Client, error) {
 // logger writes text on a terminal, and JSON elsewhere, unless told otherwise.
 func (s *settings) logger(stderr io.Writer) *slog.Logger {
 	format := s.logFormat
-	if format == "" {
-		format = "json"
-		if file, ok := stderr.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
-			format = "text"
-		}
+	if format == "" && isTerminal(stderr) {
+		format = "text"
 	}
 	handling := &slog.HandlerOptions{Level: s.level.Level}
 	if format == "text" {
 		return slog.New(slog.NewTextHandler(stderr, handling))
 	}
 	return slog.New(slog.NewJSONHandler(stderr, handling))
+}
+
+func isTerminal(w io.Writer) bool {
+	switch w := w.(type) {
+	case *os.File:
+		return term.IsTerminal(int(w.Fd()))
+	case above:
+		return true
+	}
+	return false
 }

@@ -59,7 +59,7 @@ changes nothing, and a new token in the file rotates the old one.
 	account.VarP((*text)(&given.file), "filename", "f", "manifest `file` of the Secret with the provisioner's token; created if it does not exist (required)")
 	account.StringVar(&username, "username", "nautobot-token-provisioner", "`name` of the provisioner's account")
 	rule.addPolicy(&given.policy, "policy `file` that provision will use, if its managedGroup is not the default")
-	addFlags(cmd, account, rule, given.nautobotOptions.group(), given.clusterOptions.group(), given.outputOptions.group())
+	addFlags(cmd, account, rule, given.nautobotOptions.group(), given.clusterOptions.group(), given.outputOptions.group(usualTimeout))
 	return cmd
 }
 

@@ -20,6 +20,7 @@ import (
 // target is the Secret to work on, and where it is.
 type target struct {
 	name      string // NAMESPACE/NAME
+	namespace string
 	source    provision.Source
 	cluster   *kube.Client // nil: not needed
 	inCluster bool         // the Secret comes from the cluster, not from a file
@@ -66,7 +67,7 @@ func clusterTarget(ctx context.Context, s *settings, name string) (target, error
 	if namespace == "" {
 		namespace = cluster.Namespace
 	}
-	return target{namespace + "/" + name, patientSource{cluster.Source(namespace, name)}, cluster, true}, nil
+	return target{namespace + "/" + name, namespace, patientSources(cluster)(namespace, name), cluster, true}, nil
 }
 
 func manifestTarget(ctx context.Context, stdin io.Reader, s *settings) (target, error) {
@@ -107,6 +108,10 @@ func readManifest(stdin io.Reader, name, namespace string) (kube.Manifest, error
 const looks = 4
 
 var pauseBetweenLooks = time.Second // tests set it to less
+
+func patientSources(cluster *kube.Client) func(namespace, name string) provision.Source {
+	return func(namespace, name string) provision.Source { return patientSource{cluster.Source(namespace, name)} }
+}
 
 // patientSource looks again if a Secret is missing.
 type patientSource struct{ provision.Source }

@@ -62,6 +62,7 @@ func Connect(kubeconfig, context, userAgent string) (*Client, error) {
 	config.UserAgent = userAgent
 	config.WarningHandler = rest.NoWarnings{}
 	config.Timeout = requestTimeout
+	config.QPS = -1 // no limit of our own: the API server has one
 	client, err := restClient(config)
 	if err != nil {
 		return nil, err

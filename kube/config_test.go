@@ -114,7 +114,10 @@ func TestClientGoIsQuiet(t *testing.T) {
 	if got != "" {
 		t.Errorf("standard error has %q, want nothing", got)
 	}
-	want := []string{"GET " + secretPath, "GET /api/v1/namespaces/openstack/secrets/missing", "POST /api/v1/namespaces/openstack/events"}
+	want := []string{
+		"GET " + secretPath, "GET /api/v1/namespaces/openstack", "GET /api/v1/namespaces/openstack/secrets/missing", "GET /api/v1/namespaces/openstack",
+		"POST /api/v1/namespaces/openstack/events",
+	}
 	if diff := cmp.Diff(want, server.Requests()); diff != "" {
 		t.Errorf("requests (-want +got):\n%s", diff)
 	}

@@ -18,8 +18,9 @@ type noSecret struct{ text string }
 func (e noSecret) Error() string        { return e.text }
 func (e noSecret) Is(target error) bool { return target == provision.ErrNoSecret }
 
-// Secret reads a Secret. If there is none, the error is provision.ErrNoSecret,
-// but never because of a 404 that is not the API server's.
+// Secret reads a Secret. If there is none, or not even its namespace, the error
+// is provision.ErrNoSecret, but never because of a 404 that is not the API
+// server's.
 func (c *Client) Secret(ctx context.Context, namespace, name string) (provision.Secret, error) {
 	var secret corev1.Secret
 	err := c.patiently(ctx, func() error {
@@ -28,11 +29,13 @@ func (c *Client) Secret(ctx context.Context, namespace, name string) (provision.
 	})
 	path := namespace + "/" + name
 	switch {
-	case isGone(err, name):
+	case isGone(err, "secrets", name):
 		return provision.Secret{}, noSecret{"there is no Secret " + path}
+	case isForbidden(err) && c.noNamespace(ctx, namespace):
+		return provision.Secret{}, noSecret{"there is no namespace " + namespace}
 	case apierrors.IsNotFound(err):
 		err = elsewhere(http.StatusNotFound)
-	case apierrors.IsForbidden(err) && !apierrors.IsUnexpectedServerError(err):
+	case isForbidden(err):
 		err = fmt.Errorf("%w; the service account needs a Role that allows it to get the Secret", oneLine(err))
 	case err == nil && (secret.Name != name || secret.Namespace != namespace):
 		err = errors.New("what answered is not a Kubernetes API server")
@@ -44,15 +47,26 @@ func (c *Client) Secret(ctx context.Context, namespace, name string) (provision.
 	return provision.Secret{}, oneLine(fmt.Errorf("read Secret %s: %w", path, err))
 }
 
+// isForbidden tells whether the API server itself forbids something.
+func isForbidden(err error) bool {
+	return apierrors.IsForbidden(err) && !apierrors.IsUnexpectedServerError(err)
+}
+
+// noNamespace tells whether the API server says that there is no such
+// namespace: the Role that allowed to read its Secrets went with it.
+func (c *Client) noNamespace(ctx context.Context, name string) bool {
+	return isGone(c.rest.Get().Resource("namespaces").Name(name).MaxRetries(0).Do(ctx).Error(), "namespaces", name)
+}
+
 // isGone tells whether the API server itself says that there is no such
-// Secret: in a Status about it. client-go makes up a Status for any other 404.
-func isGone(err error, name string) bool {
+// object: in a Status about it. client-go makes up a Status for any other 404.
+func isGone(err error, resource, name string) bool {
 	status, ok := errors.AsType[*apierrors.StatusError](err)
 	if !ok || !apierrors.IsNotFound(err) || apierrors.IsUnexpectedServerError(err) {
 		return false
 	}
 	about := status.ErrStatus.Details
-	return about != nil && about.Kind == "secrets" && about.Name == name
+	return about != nil && about.Kind == resource && about.Name == name
 }
 
 // Source reads one Secret whenever it is asked.

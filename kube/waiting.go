@@ -12,6 +12,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/apimachinery/pkg/util/wait"
+
+	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
 
 const (
@@ -30,7 +32,7 @@ func (c *Client) patiently(ctx context.Context, ask func() error) error {
 	for {
 		err := ask()
 		if err != nil && first != nil && ctx.Err() != nil {
-			return fmt.Errorf("gave up waiting: %w", first)
+			return fmt.Errorf("%w: %w", provision.ErrOutOfTime, first)
 		}
 		if err == nil || !temporary(err) {
 			return err
@@ -43,7 +45,7 @@ func (c *Client) patiently(ctx context.Context, ask func() error) error {
 			pause = min(time.Duration(seconds)*time.Second, longestRetryAfter)
 		}
 		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < pause {
-			return fmt.Errorf("gave up waiting: %w", first)
+			return fmt.Errorf("%w: %w", provision.ErrOutOfTime, first)
 		}
 		if c.Log != nil {
 			c.Log.Warn("waiting for the Kubernetes API server", "error", oneLine(err).Error())
@@ -53,7 +55,7 @@ func (c *Client) patiently(ctx context.Context, ask func() error) error {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return fmt.Errorf("gave up waiting: %w", first)
+			return fmt.Errorf("%w: %w", provision.ErrOutOfTime, first)
 		}
 	}
 }

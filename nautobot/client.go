@@ -164,7 +164,7 @@ func do[T any](ctx context.Context, c *Client, call call, send func(context.Cont
 	}
 }
 
-func gaveUp(why error) error { return fmt.Errorf("gave up waiting: %w", why) }
+func gaveUp(why error) error { return fmt.Errorf("%w: %w", provision.ErrOutOfTime, why) }
 
 // once sends the request once. A signal does not interrupt it: ctx is checked
 // beforehand, and during the request only its deadline counts.

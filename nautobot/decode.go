@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net/http"
 )
 
@@ -85,23 +86,36 @@ const (
 	maxObjects  = 100 * largestPage
 )
 
-// all reads every page of a list. It asks for pages by offset: the links in the
-// answers name whatever host the request claimed to be for.
+// all reads every page of a list.
 func all[T any](ctx context.Context, c *Client, call call, send func(ctx context.Context, offset int32) (*http.Response, error)) ([]T, error) {
 	var items []T
-	for {
-		found, err := do[page[T]](ctx, c, call, func(ctx context.Context) (*http.Response, error) {
-			return send(ctx, int32(len(items))) //nolint:gosec // G115: less than maxObjects
-		})
+	for found, err := range pages[T](ctx, c, call, send) {
 		if err != nil {
 			return nil, err
 		}
-		items = append(items, found.Results...)
-		switch {
-		case len(items) >= *found.Count:
-			return items, nil
-		case len(found.Results) == 0, len(items) >= maxObjects:
-			return nil, fmt.Errorf("%s: Nautobot lists %d of %d objects", call.operation, len(items), *found.Count)
+		items = append(items, found...)
+	}
+	return items, nil
+}
+
+// pages yields the pages of a list, and ends with the first error. It asks for
+// them by offset: the links in the answers name whatever host the request
+// claimed to be for.
+func pages[T any](ctx context.Context, c *Client, call call, send func(ctx context.Context, offset int32) (*http.Response, error)) iter.Seq2[[]T, error] {
+	return func(yield func([]T, error) bool) {
+		for n := 0; ; {
+			found, err := do[page[T]](ctx, c, call, func(ctx context.Context) (*http.Response, error) {
+				return send(ctx, int32(n)) //nolint:gosec // G115: less than maxObjects
+			})
+			n += len(found.Results)
+			switch {
+			case err != nil:
+			case n < *found.Count && (len(found.Results) == 0 || n >= maxObjects):
+				err = fmt.Errorf("%s: Nautobot lists %d of %d objects", call.operation, n, *found.Count)
+			}
+			if !yield(found.Results, err) || err != nil || n >= *found.Count {
+				return
+			}
 		}
 	}
 }

@@ -174,6 +174,15 @@ type operation struct {
 // operations are all that can send a request.
 var operations = []operation{
 	{"FindUser", false, func(ctx context.Context, c *Client) error { _, _, err := c.FindUser(ctx, account); return err }},
+	{"UsersUnder", false, func(ctx context.Context, c *Client) error {
+		for _, err := range c.UsersUnder(ctx, "lab/ns/") {
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}},
+	{"DeleteUser", true, func(ctx context.Context, c *Client) error { return c.DeleteUser(ctx, someID) }},
 	{"OwnedUsers", false, func(ctx context.Context, c *Client) error { _, err := c.OwnedUsers(ctx, "ns/name"); return err }},
 	{"Authenticate by password", false, func(ctx context.Context, c *Client) error { return c.Authenticate(ctx, byPassword) }},
 	{"Authenticate by token", false, func(ctx context.Context, c *Client) error { return c.Authenticate(ctx, byToken) }},

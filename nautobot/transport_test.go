@@ -110,6 +110,8 @@ func TestNautobotBelowAPath(t *testing.T) {
 func TestRequestLines(t *testing.T) {
 	want := map[string]string{
 		"FindUser":                 "GET /api/users/users/?depth=1&exclude_m2m=false&limit=1000&username__ie=svc-openstack Token",
+		"UsersUnder":               "GET /api/users/users/?depth=1&exclude_m2m=false&last_name__isw=lab%2Fns%2F&limit=1000 Token",
+		"DeleteUser":               "DELETE /api/users/users/" + someID + "/?exclude_m2m=false Token",
 		"OwnedUsers":               "GET /api/users/users/?depth=1&exclude_m2m=false&last_name=ns%2Fname&limit=1000 Token",
 		"ClearPassword":            "PUT /api/users/users/" + someID + "/?exclude_m2m=false Token",
 		"Authenticate by password": "GET /api/users/tokens/?limit=1 Basic",

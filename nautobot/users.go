@@ -4,8 +4,11 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"iter"
 	"net/http"
+	"net/url"
 	"slices"
+	"strings"
 
 	nb "github.com/nautobot/go-nautobot/v2"
 
@@ -56,22 +59,82 @@ func (c *Client) FindUser(ctx context.Context, username string) (user *provision
 	return user, similar, err
 }
 
-// OwnedUsers returns all accounts with exactly that last name. Some
+// maxNames is how many bytes of last names a request may ask for: a web server
+// takes a few thousand in all.
+const maxNames = 2000
+
+// OwnedUsers returns all accounts with exactly one of those last names. Some
 // databases ignore upper and lower case in a filter.
-func (c *Client) OwnedUsers(ctx context.Context, lastName string) ([]provision.User, error) {
-	found, err := c.users(ctx, lastName, func(request nb.ApiUsersUsersListRequest) nb.ApiUsersUsersListRequest {
-		return request.LastName([]string{lastName})
-	})
-	return slices.DeleteFunc(found, func(u provision.User) bool { return u.LastName != lastName }), err
+func (c *Client) OwnedUsers(ctx context.Context, lastNames ...string) ([]provision.User, error) {
+	var owned []provision.User
+	for len(lastNames) > 0 {
+		n, size := 0, 0
+		for n < len(lastNames) && (n == 0 || size < maxNames) {
+			size += len("&last_name=") + len(url.QueryEscape(lastNames[n]))
+			n++
+		}
+		names := lastNames[:n]
+		lastNames = lastNames[n:]
+		found, err := c.users(ctx, slices.Min(names), func(request nb.ApiUsersUsersListRequest) nb.ApiUsersUsersListRequest {
+			return request.LastName(names)
+		})
+		if err != nil {
+			return nil, err
+		}
+		for _, u := range found {
+			if slices.Contains(names, u.LastName) {
+				owned = append(owned, u)
+			}
+		}
+	}
+	return owned, nil
+}
+
+// UsersUnder yields the accounts whose last names begin with that text, page by
+// page. It ends with the first error.
+func (c *Client) UsersUnder(ctx context.Context, prefix string) iter.Seq2[provision.User, error] {
+	return func(yield func(provision.User, error) bool) {
+		for found, err := range c.userPages(ctx, prefix, func(request nb.ApiUsersUsersListRequest) nb.ApiUsersUsersListRequest {
+			return request.LastNameIsw([]string{prefix})
+		}) {
+			if err != nil {
+				yield(provision.User{}, err)
+				return
+			}
+			for _, u := range found {
+				if strings.HasPrefix(*u.LastName, prefix) && !yield(toUser(u), nil) { // the filter ignores upper and lower case
+					return
+				}
+			}
+		}
+	}
 }
 
 // users lists the accounts that a filter finds, with their groups.
-func (c *Client) users(ctx context.Context, value string, filter func(nb.ApiUsersUsersListRequest) nb.ApiUsersUsersListRequest) ([]provision.User, error) {
+func (c *Client) users(ctx context.Context, value string, filter userFilter) ([]provision.User, error) {
+	var users []provision.User
+	for found, err := range c.userPages(ctx, value, filter) {
+		if err != nil {
+			return nil, err
+		}
+		for _, u := range found {
+			users = append(users, toUser(u))
+		}
+	}
+	return users, nil
+}
+
+type userFilter func(nb.ApiUsersUsersListRequest) nb.ApiUsersUsersListRequest
+
+// userPages yields the pages of the accounts that a filter with that value finds.
+func (c *Client) userPages(ctx context.Context, value string, filter userFilter) iter.Seq2[[]user, error] {
 	call := asSuperuser("find user", "users.view_user")
 	if value == "" {
-		return nil, errors.New(call.operation + ": an empty filter would match every account")
+		return func(yield func([]user, error) bool) {
+			yield(nil, errors.New(call.operation+": an empty filter would match every account"))
+		}
 	}
-	found, err := all[user](ctx, c, call, func(ctx context.Context, offset int32) (*http.Response, error) {
+	return pages[user](ctx, c, call, func(ctx context.Context, offset int32) (*http.Response, error) {
 		request := filter(c.api.UsersUsersList(ctx).Depth(1).Limit(largestPage))
 		if offset > 0 {
 			request = request.Offset(offset)
@@ -79,11 +142,6 @@ func (c *Client) users(ctx context.Context, value string, filter func(nb.ApiUser
 		_, resp, err := request.Execute()
 		return resp, err
 	})
-	var users []provision.User
-	for _, u := range found {
-		users = append(users, toUser(u))
-	}
-	return users, err
 }
 
 // CreateUser creates an account.
@@ -130,6 +188,15 @@ func (c *Client) ClearPassword(ctx context.Context, id, username, firstName stri
 	_, err := do[user](ctx, c, call, func(ctx context.Context) (*http.Response, error) {
 		_, resp, err := c.api.UsersUsersUpdate(ctx, id).UserRequest(nb.UserRequest{Username: username, FirstName: &firstName}).Execute()
 		return resp, err
+	})
+	return err
+}
+
+// DeleteUser deletes an account, and with it its tokens.
+func (c *Client) DeleteUser(ctx context.Context, id string) error {
+	call := asSuperuser("delete user", "users.delete_user").writing()
+	_, err := do[nothing](ctx, c, call, func(ctx context.Context) (*http.Response, error) {
+		return c.api.UsersUsersDestroy(ctx, id).Execute()
 	})
 	return err
 }

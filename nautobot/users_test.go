@@ -339,3 +339,89 @@ func TestClearPasswordTouchesNothingElse(t *testing.T) {
 			"clear the password: Nautobot answered 404: No User matches the given query.", provision.ErrUncertain)
 	})
 }
+
+// The accounts of many owners are asked for together, in URLs that a web server
+// takes.
+func TestUsersOfManyOwners(t *testing.T) {
+	both(t, func(t *testing.T, f *fixture) {
+		var names, want []string
+		for i := range 120 {
+			names = append(names, fmt.Sprintf("lab-1/openstack/%s-%03d", strings.Repeat("long-", i%25), i))
+			if i%3 == 0 {
+				f.AddUser(nautobottest.User{Username: fmt.Sprintf("user-%03d", i), LastName: names[i]})
+				want = append(want, fmt.Sprintf("user-%03d", i))
+			}
+		}
+		f.AddUser(nautobottest.User{Username: "other", LastName: "lab-1/openstack/other"})
+		users, err := f.OwnedUsers(t.Context(), names...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, u := range users {
+			got = append(got, u.Username)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("usernames (-want +got):\n%s", diff)
+		}
+		for _, r := range f.Server.Requests() {
+			if len(r.RawQuery) > maxNames+250 {
+				t.Errorf("a query of %d bytes", len(r.RawQuery))
+			}
+		}
+		if n := len(f.Server.Requests()); n > 8 {
+			t.Errorf("%d requests for 120 owners", n)
+		}
+		if users, err := f.OwnedUsers(t.Context(), "ns/name", ""); users != nil || err == nil {
+			t.Errorf("with an empty name: %v, %v, want an error", users, err)
+		}
+	})
+}
+
+func TestUsersUnder(t *testing.T) {
+	f := newFixture(t, nautobottest.Options{MaxPageSize: 3})
+	var want []string
+	for i := range 7 {
+		name := fmt.Sprintf("under-%d", i)
+		f.AddUser(nautobottest.User{Username: name, LastName: fmt.Sprintf("lab/openstack/%d", i)})
+		want = append(want, name)
+	}
+	for name, lastName := range map[string]string{"x": "LAB/openstack/x", "y": "lab/openstack-2/y", "z": ""} {
+		f.AddUser(nautobottest.User{Username: name, LastName: lastName})
+	}
+	var got []string
+	for user, err := range f.UsersUnder(t.Context(), "lab/openstack/") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, user.Username)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("usernames (-want +got):\n%s", diff)
+	}
+	for range f.UsersUnder(t.Context(), "lab/openstack/") {
+		break // nobody has to read on
+	}
+	for user, err := range f.UsersUnder(t.Context(), "") {
+		if err == nil {
+			t.Errorf("an empty prefix finds %q", user.Username)
+		}
+	}
+}
+
+func TestDeleteUser(t *testing.T) {
+	both(t, func(t *testing.T, f *fixture) {
+		id := f.AddUser(nautobottest.User{Username: "gone", LastName: "lab/ns/gone"}).ID
+		f.AddUser(nautobottest.User{Username: "stays", LastName: "lab/ns/gone"})
+		if err := f.Client.DeleteUser(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := f.Server.User("gone"); ok {
+			t.Error("the account is there")
+		}
+		if _, ok := f.Server.User("stays"); !ok {
+			t.Error("another account is gone")
+		}
+		checkError(t, f.Client.DeleteUser(t.Context(), id), "delete user: Nautobot answered 404: No User matches the given query.", provision.ErrUncertain)
+	})
+}

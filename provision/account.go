@@ -13,7 +13,16 @@ import (
 const (
 	labelKey   = "token/type"
 	labelValue = "nautobot"
+
+	// Selector is the label selector for these Secrets.
+	Selector = labelKey + "=" + labelValue
 )
+
+// object is what a report calls a Secret.
+func (s Secret) object() string { return "secret/" + s.Namespace + "/" + s.Name }
+
+// Labelled tells whether a Secret has the label.
+func (s Secret) Labelled() bool { return s.Labels[labelKey] == labelValue }
 
 // Secret is a Kubernetes Secret as it was read.
 type Secret struct {

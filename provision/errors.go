@@ -37,6 +37,8 @@ var (
 	ErrUserInactive = errors.New("the token's user is inactive")
 	ErrDenied       = errors.New("not permitted, or a wrong password")
 	ErrRejected     = errors.New("rejected by Nautobot's field rules")
+	// ErrOutOfTime: there is not enough time left to wait any longer.
+	ErrOutOfTime = errors.New("gave up waiting")
 	// ErrUncertain: a write may or may not have been carried out.
 	ErrUncertain = errors.New("unknown whether it was carried out")
 )

@@ -2,6 +2,7 @@ package provision
 
 import (
 	"context"
+	"iter"
 	"time"
 )
 
@@ -17,14 +18,18 @@ type Users interface {
 	// FindUser returns the account of exactly that name, nil if there is none,
 	// and the names of accounts that differ from it only in upper and lower case.
 	FindUser(ctx context.Context, username string) (user *User, similar []string, err error)
-	// OwnedUsers returns all accounts with exactly that last name.
-	OwnedUsers(ctx context.Context, lastName string) ([]User, error)
+	// OwnedUsers returns all accounts with exactly one of those last names.
+	OwnedUsers(ctx context.Context, lastNames ...string) ([]User, error)
+	// UsersUnder yields the accounts whose last names begin with a text, page by
+	// page. It ends with the first error.
+	UsersUnder(ctx context.Context, prefix string) iter.Seq2[User, error]
 	CreateUser(ctx context.Context, fields UserFields) (User, error)
 	// UpdateUser writes the fields that are set and no others.
 	UpdateUser(ctx context.Context, id string, fields UserFields) error
 	// ClearPassword leaves the account without a password, and sets its first
 	// name in the same write.
 	ClearPassword(ctx context.Context, id, username, firstName string) error
+	DeleteUser(ctx context.Context, id string) error
 }
 
 // Tokens works on the tokens of one account, as that account: Nautobot lets

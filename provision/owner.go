@@ -34,6 +34,16 @@ func (o Owner) String() string {
 	return text
 }
 
+// parseOwner reads what String makes for a cluster with a name. A text that was
+// too long cannot be read: it can only be compared.
+func parseOwner(text string) (Owner, bool) {
+	parts := strings.Split(text, "/")
+	if len(parts) != 3 || slices.Contains(parts, "") || strings.Contains(text, "~") {
+		return Owner{}, false
+	}
+	return Owner{parts[0], parts[1], parts[2]}, true
+}
+
 // Unique tells whether the owner is unlike that of any Secret in another cluster.
 func (o Owner) Unique() bool { return o.Cluster != "" }
 

@@ -181,17 +181,12 @@ func errNoGroup(want desired) error {
 func (p *planner) formerSteps() (steps []step) {
 	for _, user := range p.have.Former {
 		object := "user/" + user.Username
+		own := p.have.keepSelf(user)
 		switch {
-		case p.have.isSelf(user):
-			steps = append(steps, told(object, "the Secret named it before; left alone: the superuser token is its own"))
-		case p.have.Self == "" && !user.Superuser:
-			steps = append(steps, told(object, "the Secret named it before; left alone: the superuser token may be its own, and that cannot be checked because the account may not list its tokens"))
+		case own != "":
+			steps = append(steps, told(object, "the Secret named it before; "+own))
 		case p.want.Owner.Unique():
-			steps = append(steps, step{
-				Change:  Change{Object: object, Action: Revoked, Notes: []string{"the Secret names another account now"}},
-				write:   updateUser{ID: user.ID, Fields: UserFields{Active: new(false), FirstName: new(firstNameRevoked)}},
-				recheck: true,
-			})
+			steps = append(steps, deactivation(user, "the Secret names another account now"))
 		default:
 			steps = append(steps, told(object, "it has the same owner and is left alone: --cluster is not set"))
 			if user.FirstName == firstNameOpening {
@@ -203,6 +198,28 @@ func (p *planner) formerSteps() (steps []step) {
 		}
 	}
 	return steps
+}
+
+// keepSelf says why an account is not taken out of service: the superuser token
+// is its own, or may be. Empty: it is not.
+func (o observed) keepSelf(user User) string {
+	switch {
+	case o.isSelf(user):
+		return "left alone: the superuser token is its own"
+	case o.Self == "" && !user.Superuser: // a superuser may list its tokens
+		return "left alone: the superuser token may be its own, and that cannot be checked because the account may not list its tokens"
+	}
+	return ""
+}
+
+// deactivation takes an account out of service: neither its tokens nor its
+// password open it then, and its first name tells our doing from a person's.
+func deactivation(user User, why string) step {
+	return step{
+		Change:  Change{Object: "user/" + user.Username, Action: Revoked, Notes: []string{why}},
+		write:   updateUser{ID: user.ID, Fields: UserFields{Active: new(false), FirstName: new(firstNameRevoked)}},
+		recheck: true,
+	}
 }
 
 // note adds a line about an object that is left as it is.

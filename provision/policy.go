@@ -32,22 +32,73 @@ type Rule struct {
 	// these Secrets take over; * and ? are allowed in their parts.
 	AdoptFrom []string
 	Exclusive bool // the account's other tokens are superseded too
+	Revoke    bool // the account is taken out of service when the Secret is gone
 }
 
 // Allow returns the rule for a Secret that asks for an account with that username.
 func (p Policy) Allow(secret Secret, username string) (Rule, error) {
-	for i, rule := range p.Rules {
-		if rule.Namespace != "" && rule.Namespace != secret.Namespace || !matches(rule.Secrets, secret.Name) {
+	i := p.find(secret.Namespace, secret.Name)
+	if i < 0 {
+		return Rule{}, refuse("policy %s has no rule for Secret %s/%s: it needs one with namespace: %s, secrets: that match %q, and usernames: that match %q",
+			p.File, secret.Namespace, secret.Name, secret.Namespace, secret.Name, username)
+	}
+	rule := p.Rules[i]
+	if !matches(rule.Usernames, username) {
+		return Rule{}, refuse("policy %s, rules[%d]: Secret %s/%s may have an account called %s, not %q: change the username in the Secret, or usernames in the rule",
+			p.File, i, secret.Namespace, secret.Name, strings.Join(rule.Usernames, " or "), username)
+	}
+	return rule, nil
+}
+
+// AllowRevoke refuses unless the rule for a Secret lets its account be taken out of service.
+func (p Policy) AllowRevoke(namespace, name string) error {
+	i := p.find(namespace, name)
+	switch {
+	case i < 0:
+		return refuse("policy %s has no rule for Secret %s/%s: its account is revoked only with one that says revoke: true", p.File, namespace, name)
+	case !p.Rules[i].Revoke:
+		return refuse("policy %s, rules[%d]: the account of Secret %s/%s is revoked only if the rule says revoke: true", p.File, i, namespace, name)
+	}
+	return nil
+}
+
+// Covers tells whether there is a rule for a Secret.
+func (p Policy) Covers(namespace, name string) bool { return p.find(namespace, name) >= 0 }
+
+// Namespaces returns the namespaces of the rules, each once.
+func (p Policy) Namespaces() (namespaces []string) {
+	for _, rule := range p.Rules {
+		if rule.Namespace != "" && !slices.Contains(namespaces, rule.Namespace) {
+			namespaces = append(namespaces, rule.Namespace)
+		}
+	}
+	return namespaces
+}
+
+// SecretNames returns the names of a namespace's Secrets if the rules name each
+// of them; otherwise ok is false.
+func (p Policy) SecretNames(namespace string) (names []string, ok bool) {
+	for _, rule := range p.Rules {
+		if rule.Namespace != "" && rule.Namespace != namespace {
 			continue
 		}
-		if !matches(rule.Usernames, username) {
-			return Rule{}, refuse("policy %s, rules[%d]: Secret %s/%s may have an account called %s, not %q: change the username in the Secret, or usernames in the rule",
-				p.File, i, secret.Namespace, secret.Name, strings.Join(rule.Usernames, " or "), username)
+		for _, name := range rule.Secrets {
+			if strings.ContainsAny(name, "*?") {
+				return nil, false
+			}
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
 		}
-		return rule, nil
 	}
-	return Rule{}, refuse("policy %s has no rule for Secret %s/%s: it needs one with namespace: %s, secrets: that match %q, and usernames: that match %q",
-		p.File, secret.Namespace, secret.Name, secret.Namespace, secret.Name, username)
+	return names, true
+}
+
+// find returns the number of the rule for a Secret: the first that matches.
+func (p Policy) find(namespace, name string) int {
+	return slices.IndexFunc(p.Rules, func(r Rule) bool {
+		return (r.Namespace == "" || r.Namespace == namespace) && matches(r.Secrets, name)
+	})
 }
 
 // Validate finds what is wrong with a rule: the key, and why.

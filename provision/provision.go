@@ -98,14 +98,10 @@ func (r *run) provisionVersion(ctx context.Context) error {
 // wanted is what the Secret asks for and the policy allows. Only once both are
 // settled does it connect to Nautobot.
 func (r *run) wanted(ctx context.Context) (desired, error) {
-	account, err := parseAccount(r.secret, r.Hosts)
-	if err != nil {
-		return desired{}, err
-	}
-	for _, warning := range account.Warnings {
+	want, err := r.desire(r.secret)
+	for _, warning := range want.Warnings {
 		r.Log.Warn(warning)
 	}
-	rule, err := r.Policy.Allow(r.secret, account.Username)
 	if err != nil {
 		return desired{}, err
 	}
@@ -118,22 +114,43 @@ func (r *run) wanted(ctx context.Context) (desired, error) {
 			return desired{}, err
 		}
 	}
-	r.reconciler = reconciler{
-		nautobot: before.nautobot, superuserToken: before.superuserToken,
-		dryRun: r.DryRun, now: r.Now, log: r.Log, current: r.unchanged,
-		report: before.report, ahead: before.ahead,
-		retries: map[string]int{}, progress: progress{wrote: before.wrote, kept: before.kept},
-		warnPasswordKept: account.Password.Empty() && len(before.report.Changes) == 0,
+	r.reconciler = r.newReconciler(before.nautobot, before.superuserToken)
+	r.current = r.unchanged
+	r.report, r.ahead = before.report, before.ahead
+	r.progress = progress{wrote: before.wrote, kept: before.kept}
+	r.warnPasswordKept = want.Password.Empty() && len(before.report.Changes) == 0
+	want.SuperuserToken = r.superuserToken
+	return want, nil
+}
+
+// desire is what the Secret asks for and the policy allows, all but the
+// superuser token. Of a Secret that the policy refuses it holds the warnings.
+func (p *Provisioner) desire(secret Secret) (desired, error) {
+	account, err := parseAccount(secret, p.Hosts)
+	if err != nil {
+		return desired{}, err
 	}
+	rule, err := p.Policy.Allow(secret, account.Username)
 	return desired{
-		Account:        account,
-		Owner:          Owner{r.Cluster, r.secret.Namespace, r.secret.Name},
-		Secret:         r.secret.Namespace + "/" + r.secret.Name,
-		Rule:           rule,
-		ManagedGroup:   r.Policy.ManagedGroup,
-		Grace:          r.Grace,
-		SuperuserToken: r.superuserToken,
-	}, nil
+		Account:      account,
+		Owner:        p.ownerOf(secret),
+		Secret:       secret.Namespace + "/" + secret.Name,
+		Rule:         rule,
+		ManagedGroup: p.Policy.ManagedGroup,
+		Grace:        p.Grace,
+	}, err
+}
+
+func (p *Provisioner) ownerOf(secret Secret) Owner {
+	return Owner{p.Cluster, secret.Namespace, secret.Name}
+}
+
+func (p *Provisioner) newReconciler(nautobot Nautobot, superuserToken Sensitive) reconciler {
+	return reconciler{
+		nautobot: nautobot, superuserToken: superuserToken,
+		dryRun: p.DryRun, now: p.Now, log: p.Log,
+		retries: map[string]int{},
+	}
 }
 
 var errSecretChanged = errors.New("the Secret kept changing during the run")

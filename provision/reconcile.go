@@ -17,6 +17,7 @@ type reconciler struct {
 	nautobot       Nautobot
 	superuserToken Sensitive
 	dryRun         bool
+	quick          bool             // passwords are taken on trust: for a look that writes nothing
 	now            func() time.Time // of this machine
 	log            *slog.Logger
 	// current tells whether what was desired still is: nil, or why not.

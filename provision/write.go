@@ -31,6 +31,7 @@ type (
 		Adopts bool // the account was not the Secret's before
 	}
 	clearPassword struct{ ID, Username string } // no ID: the account that this run created
+	deleteUser    struct{ ID string }
 	createToken   struct {
 		Login  Login
 		Fields TokenFields
@@ -64,6 +65,7 @@ func (savePermission) kind() kind { return "save permission" }
 func (createUser) kind() kind     { return "create user" }
 func (updateUser) kind() kind     { return "update user" }
 func (clearPassword) kind() kind  { return "clear password" }
+func (deleteUser) kind() kind     { return "delete user" }
 func (createToken) kind() kind    { return "create token" }
 func (updateToken) kind() kind    { return "update token" }
 func (expireTokens) kind() kind   { return "expire tokens" }
@@ -112,6 +114,10 @@ func (w clearPassword) send(ctx context.Context, r *reconciler) error {
 	err := r.nautobot.ClearPassword(ctx, w.ID, w.Username, firstName)
 	r.opened = r.opened && err != nil
 	return err
+}
+
+func (w deleteUser) send(ctx context.Context, r *reconciler) error {
+	return r.nautobot.DeleteUser(ctx, w.ID)
 }
 
 func (w createToken) send(ctx context.Context, r *reconciler) error {

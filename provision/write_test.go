@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"strings"
 	"testing"
@@ -26,7 +27,9 @@ type answers struct {
 
 func (a answers) FindUser(context.Context, string) (*User, []string, error) { return nil, nil, a.err }
 
-func (a answers) OwnedUsers(context.Context, string) ([]User, error) { return a.users, a.err }
+func (a answers) OwnedUsers(context.Context, ...string) ([]User, error)     { return a.users, a.err }
+func (a answers) UsersUnder(context.Context, string) iter.Seq2[User, error] { return nil }
+func (a answers) DeleteUser(context.Context, string) error                  { return a.err }
 
 func (a answers) CreateUser(context.Context, UserFields) (User, error)        { return a.user, a.err }
 func (a answers) UpdateUser(context.Context, string, UserFields) error        { return a.err }

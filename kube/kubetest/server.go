@@ -247,7 +247,7 @@ func split(path string) (namespace, resource, name string) {
 	if !ok {
 		return "", "", ""
 	}
-	if rest, ok := strings.CutPrefix(path, "namespaces/"); ok {
+	if rest, ok := strings.CutPrefix(path, "namespaces/"); ok && strings.Contains(rest, "/") {
 		namespace, path, _ = strings.Cut(rest, "/")
 	}
 	resource, name, _ = strings.Cut(path, "/")
@@ -264,8 +264,12 @@ func (s *Server) list(namespace string, r *http.Request) http.Handler {
 		start, last, _ := strings.Cut(string(begun), " ")
 		version, _ = strconv.Atoi(start)
 		after = last
-		if err != nil || version < s.oldest {
-			return Refuse(http.StatusGone)
+		if err != nil {
+			return Refuse(http.StatusBadRequest)
+		}
+		if version < s.oldest {
+			rest := base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d %s", s.version, last))
+			return status(http.StatusGone, expired, map[string]any{"continue": rest}, nil)
 		}
 	}
 	var found []*secret
@@ -373,13 +377,17 @@ const expired = "The provided continue parameter is too old to display a consist
 
 // refusal is a Status. about names the object that it is about; not every
 // Status does.
-func refusal(status int, message string, about map[string]any) http.Handler {
+func refusal(code int, message string, about map[string]any) http.Handler {
+	return status(code, message, map[string]any{}, about)
+}
+
+func status(code int, message string, metadata, about map[string]any) http.Handler {
 	body := map[string]any{
-		"kind": "Status", "apiVersion": "v1", "metadata": map[string]any{}, "status": "Failure",
-		"reason": usual[status].reason, "message": message, "code": status,
+		"kind": "Status", "apiVersion": "v1", "metadata": metadata, "status": "Failure",
+		"reason": usual[code].reason, "message": message, "code": code,
 	}
 	if about != nil {
 		body["details"] = about
 	}
-	return object(status, body)
+	return object(code, body)
 }

@@ -1,0 +1,299 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Revocation takes the accounts of Secrets that are gone out of service. Gone is
+// a Secret of which the API server says that there is none: nothing else counts,
+// and it is asked again before and after each write.
+type Revocation struct {
+	*Provisioner
+	Source func(namespace, name string) Source
+	Settle time.Duration // how long a Secret must have been gone
+	// Limit is how many Secrets of one namespace may be gone: more of them look
+	// like an accident. It needs a cluster with a name. 0: any number.
+	Limit  int
+	Delete bool // the accounts, instead of deactivating them
+}
+
+// errSecretBack: the Secret is there after all.
+var errSecretBack = errors.New("the Secret is there again")
+
+// Revoke takes the accounts of one Secret out of service. If the Secret is there,
+// it is a *Refusal, or with Settle nothing to do.
+func (r *Revocation) Revoke(ctx context.Context, namespace, name string) (Result, error) {
+	secret := Secret{Namespace: namespace, Name: name}
+	if err := r.Policy.AllowRevoke(namespace, name); err != nil {
+		return Result{Secret: secret}, err
+	}
+	gone, err := r.isGone(ctx, secret)
+	if err != nil {
+		return Result{Secret: secret}, err
+	}
+	if !gone && r.Settle == 0 {
+		return Result{Secret: secret}, refuse("the Secret is there: its account is revoked only once it is gone")
+	}
+	nautobot, superuserToken, err := r.Connect(ctx)
+	if err != nil {
+		return Result{Secret: secret}, err
+	}
+	if !gone {
+		return r.bringBack(ctx, nautobot, secret)
+	}
+	if r.Limit > 0 {
+		missing, err := r.missing(ctx, nautobot, r.Cluster+"/"+namespace+"/", func(Owner) bool { return false }, nil)
+		if err == nil && len(missing) > r.Limit {
+			err = r.tooMany(missing)
+		}
+		if err != nil {
+			return Result{Secret: secret}, err
+		}
+	}
+	return r.end(ctx, nautobot, superuserToken, secret)
+}
+
+// isGone waits until the Secret has been gone, or there, for as long as Settle
+// says without a break, and tells which.
+func (r *Revocation) isGone(ctx context.Context, secret Secret) (bool, error) {
+	source := r.Source(secret.Namespace, secret.Name)
+	var since time.Time
+	for was := false; ; {
+		_, err := source.Secret(ctx)
+		is := errors.Is(err, ErrNoSecret)
+		if err != nil && !is {
+			return false, err
+		}
+		if since.IsZero() || is != was {
+			since, was = time.Now(), is
+			if r.Settle > 0 {
+				r.Log.Info("waiting to see whether this lasts", "gone", is, "settle", r.Settle.String())
+			}
+		}
+		if time.Since(since) >= r.Settle {
+			return is, nil
+		}
+		if err := wait(ctx, min(longestLook, r.Settle-time.Since(since))); err != nil {
+			return false, err
+		}
+	}
+}
+
+// longestLook is how long a Secret may be out of sight while it settles.
+const longestLook = 2 * time.Second
+
+func wait(ctx context.Context, pause time.Duration) error {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("while waiting for the Secret to settle: %w", context.Cause(ctx))
+	}
+}
+
+// bringBack is for a Secret that is there. A run that was killed after its write
+// may have left the account out of service.
+func (r *Revocation) bringBack(ctx context.Context, nautobot Nautobot, secret Secret) (Result, error) {
+	source, owner := r.Source(secret.Namespace, secret.Name), r.ownerOf(secret)
+	owned, err := nautobot.OwnedUsers(ctx, owner.lastName())
+	if err != nil {
+		return Result{Secret: secret}, err
+	}
+	now, err := source.Secret(ctx)
+	if err == nil && now.Labelled() && slices.ContainsFunc(owned, func(u User) bool { return owner.owns(u) && isRevoked(u) }) {
+		return r.Provision(ctx, source)
+	}
+	result := Result{Secret: secret}
+	result.Report.add(Change{Object: secret.object(), Action: Unchanged, Notes: []string{"it is there, so its account stays in service"}})
+	return result, err
+}
+
+// end takes the accounts of a Secret out of service.
+func (r *Revocation) end(ctx context.Context, nautobot Nautobot, superuserToken Sensitive, secret Secret) (Result, error) {
+	source, owner := r.Source(secret.Namespace, secret.Name), r.ownerOf(secret)
+	e := r.newReconciler(nautobot, superuserToken)
+	e.current = func(ctx context.Context) error {
+		_, err := source.Secret(ctx)
+		switch {
+		case err == nil:
+			return errSecretBack
+		case errors.Is(err, ErrNoSecret):
+			return nil
+		}
+		return err
+	}
+	err := e.untilDone(func() error {
+		var have observed
+		owned, err := nautobot.OwnedUsers(ctx, owner.lastName())
+		if err == nil && len(owned) > 0 {
+			err = e.observeSelf(ctx, &have)
+		}
+		if err != nil {
+			return err
+		}
+		return e.apply(ctx, planEnd(secret, owner, owned, have, r.Delete))
+	})
+	// A run of provision that looked before the write has found nothing to do.
+	if back := e.current; err == nil && e.wrote {
+		err = back(ctx)
+	}
+	if !errors.Is(err, errSecretBack) {
+		return Result{secret, e.report}, err
+	}
+	r.Log.Info("the Secret is there again: provisioning it")
+	result, err := r.Provision(ctx, source)
+	for _, change := range result.Report.Changes {
+		e.report.add(change)
+	}
+	return Result{result.Secret, e.report}, err
+}
+
+// planEnd makes the steps that take an owner's accounts out of service.
+func planEnd(secret Secret, owner Owner, owned []User, have observed, remove bool) (steps []step) {
+	owned = slices.DeleteFunc(owned, func(u User) bool { return !owner.owns(u) })
+	if len(owned) == 0 {
+		return []step{told(secret.object(), "no account belongs to it")}
+	}
+	for _, user := range owned {
+		object := "user/" + user.Username
+		switch own := have.keepSelf(user); {
+		case own != "":
+			steps = append(steps, told(object, own))
+		case remove:
+			steps = append(steps, step{
+				Change:  Change{Object: object, Action: Revoked, Notes: []string{"deleted: the Secret is gone"}},
+				write:   deleteUser{user.ID},
+				recheck: true,
+			})
+		case isRevoked(user):
+			steps = append(steps, told(object, "it is revoked already"))
+		case !user.Active:
+			steps = append(steps, told(object, "it was deactivated in Nautobot"))
+		default:
+			steps = append(steps, deactivation(user, "the Secret is gone"))
+		}
+	}
+	return steps
+}
+
+// missing returns the owners of active accounts under a prefix whose Secrets are
+// gone, as far as the policy lets them be revoked. present says of which Secrets
+// it is known that they are there. failed is told what cannot be found out about
+// one; if it is nil, that is an error.
+func (r *Revocation) missing(ctx context.Context, nautobot Nautobot, prefix string, present func(Owner) bool, failed func(Owner, error)) ([]Owner, error) {
+	var missing []Owner
+	unreadable, without := 0, 0
+	for user, err := range nautobot.UsersUnder(ctx, prefix) {
+		if err != nil {
+			return nil, err
+		}
+		owner, ok := parseOwner(user.LastName)
+		switch {
+		case !isService(user) || !user.Active:
+		case !ok:
+			unreadable++
+		case owner.Cluster != r.Cluster || slices.Contains(missing, owner) || present(owner):
+		case r.Policy.AllowRevoke(owner.Namespace, owner.Name) != nil:
+			without++
+		default:
+			_, err := r.Source(owner.Namespace, owner.Name).Secret(ctx)
+			switch {
+			case errors.Is(err, ErrNoSecret):
+				missing = append(missing, owner)
+			case err != nil && failed == nil:
+				return nil, err
+			case err != nil:
+				failed(owner, err)
+			}
+		}
+	}
+	if unreadable+without > 0 {
+		r.Log.Info("accounts that are left in service even if their Secrets are gone", "under", prefix,
+			"no rule says revoke: true", without, "the owner's name is too long to be read", unreadable)
+	}
+	return missing, nil
+}
+
+// tooMany refuses to revoke so many accounts of one namespace.
+func (r *Revocation) tooMany(missing []Owner) error {
+	var names []string
+	for _, owner := range missing {
+		names = append(names, owner.Name)
+	}
+	slices.Sort(names)
+	return refuse("%d Secrets of namespace %s are gone at once, more than --limit %d allows: %s. If that is meant, raise it, or revoke each by hand",
+		len(missing), missing[0].Namespace, r.Limit, strings.Join(names, ", "))
+}
+
+// Prune revokes every account of this cluster whose Secret is gone: in those
+// namespaces, or in all if there is none. present says of which Secrets it is
+// known that they are there; done is told what became of each. An error says
+// that nothing could be done.
+func (r *Revocation) Prune(ctx context.Context, namespaces []string, present func(namespace, name string) bool, done func(context.Context, Result, error)) error {
+	nautobot, superuserToken, err := r.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	prefixes := []string{r.Cluster + "/"}
+	if len(namespaces) > 0 {
+		prefixes = nil
+	}
+	for _, namespace := range namespaces {
+		prefixes = append(prefixes, r.Cluster+"/"+namespace+"/")
+	}
+	var missing []Owner
+	isPresent := func(o Owner) bool { return present(o.Namespace, o.Name) }
+	failed := func(o Owner, err error) { done(ctx, Result{Secret: Secret{Namespace: o.Namespace, Name: o.Name}}, err) }
+	for _, prefix := range prefixes {
+		some, err := r.missing(ctx, nautobot, prefix, isPresent, failed)
+		if err != nil {
+			return err
+		}
+		missing = append(missing, some...)
+	}
+	if len(missing) > 0 && !r.DryRun && r.Settle > 0 {
+		r.Log.Info("waiting to see whether Secrets that are gone come back", "secrets", len(missing), "settle", r.Settle.String())
+		if err := wait(ctx, r.Settle); err != nil {
+			return err
+		}
+		missing = slices.DeleteFunc(missing, func(o Owner) bool {
+			_, err := r.Source(o.Namespace, o.Name).Secret(ctx)
+			return !errors.Is(err, ErrNoSecret) // what else it may be shows with the next run
+		})
+	}
+	r.endEach(ctx, nautobot, superuserToken, missing, done)
+	return context.Cause(ctx)
+}
+
+// endEach goes through the namespaces, each of which has a limit of its own.
+func (r *Revocation) endEach(ctx context.Context, nautobot Nautobot, superuserToken Sensitive, missing []Owner, done func(context.Context, Result, error)) {
+	in := map[string][]Owner{}
+	for _, owner := range missing {
+		in[owner.Namespace] = append(in[owner.Namespace], owner)
+	}
+	for _, namespace := range slices.Sorted(maps.Keys(in)) {
+		if r.Limit > 0 && len(in[namespace]) > r.Limit {
+			done(ctx, Result{Secret: Secret{Namespace: namespace}}, r.tooMany(in[namespace]))
+			continue
+		}
+		for _, owner := range in[namespace] {
+			if ctx.Err() != nil {
+				return
+			}
+			one := *r
+			provisioner := *r.Provisioner
+			provisioner.Log = r.Log.With("secret", owner.Namespace+"/"+owner.Name)
+			one.Provisioner = &provisioner
+			result, err := one.end(ctx, nautobot, superuserToken, Secret{Namespace: owner.Namespace, Name: owner.Name})
+			done(ctx, result, err)
+		}
+	}
+}

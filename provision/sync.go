@@ -1,0 +1,181 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"hash/fnv"
+	"iter"
+	"sync"
+)
+
+// Sync brings the accounts of many Secrets up to date. What is healthy costs one
+// request: the accounts are asked for many at a time, and what that tells only
+// ever decides that there is nothing to do. Everything else is provisioned like
+// a single Secret.
+type Sync struct {
+	*Provisioner
+	// Quick: where the token works, the password is taken on trust. Checking
+	// one costs Nautobot much more than anything else.
+	Quick    bool
+	Parallel int // Secrets at a time
+	Source   func(namespace, name string) Source
+	// Done is told what became of each Secret, by several goroutines.
+	Done func(context.Context, Result, error)
+}
+
+// batchSize is how many Secrets' accounts are asked for together.
+const batchSize = 100
+
+// Run syncs the Secrets as they come. An error says that nothing more could be
+// done for any of them; what went wrong with one is for Done.
+func (s *Sync) Run(ctx context.Context, secrets iter.Seq[Secret]) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	work := make(chan candidate)
+	var workers sync.WaitGroup
+	for range s.Parallel {
+		workers.Go(func() {
+			for one := range work {
+				if err := s.one(ctx, one); errors.Is(err, ErrOutOfTime) {
+					stop(err) // the others would fail like this one
+				}
+			}
+		})
+	}
+	err := s.feed(ctx, secrets, work)
+	close(work)
+	workers.Wait()
+	return err
+}
+
+// candidate is a Secret to look at, and what is needed for that.
+type candidate struct {
+	secret         Secret
+	nautobot       Nautobot
+	superuserToken Sensitive
+	owned          []User // accounts of this owner
+}
+
+// feed hands out the Secrets, in batches.
+func (s *Sync) feed(ctx context.Context, secrets iter.Seq[Secret], work chan<- candidate) error {
+	var batch []Secret
+	var err error
+	for secret := range secrets {
+		if batch = append(batch, secret); len(batch) == batchSize {
+			if err = s.feedBatch(ctx, batch, work); err != nil {
+				return err
+			}
+			batch = batch[:0]
+		}
+	}
+	if err = context.Cause(ctx); err == nil && len(batch) > 0 {
+		err = s.feedBatch(ctx, batch, work)
+	}
+	return err
+}
+
+func (s *Sync) feedBatch(ctx context.Context, batch []Secret, work chan<- candidate) error {
+	nautobot, superuserToken, err := s.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, secret := range batch {
+		names = append(names, s.ownerOf(secret).lastName())
+	}
+	found, err := nautobot.OwnedUsers(ctx, names...)
+	if err != nil {
+		return err
+	}
+	owned := map[string][]User{}
+	for _, user := range found {
+		owned[user.LastName] = append(owned[user.LastName], user)
+	}
+	for i, secret := range batch {
+		select {
+		case work <- candidate{secret, nautobot, superuserToken, owned[names[i]]}:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// one looks at a Secret, and provisions it if there is anything to do.
+func (s *Sync) one(ctx context.Context, one candidate) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	p := *s.Provisioner
+	p.Log = p.Log.With("secret", one.secret.Namespace+"/"+one.secret.Name)
+	result := Result{Secret: one.secret}
+	var healthy bool
+	if result.Report, healthy = s.look(ctx, &p, one); healthy {
+		s.Done(ctx, result, nil)
+		return nil
+	}
+	result, err := p.Provision(ctx, s.Source(one.secret.Namespace, one.secret.Name))
+	if errors.Is(err, ErrNoSecret) || err != nil && result.Secret.Name != "" && !result.Secret.Labelled() {
+		return nil // it has gone, or is no longer ours, since the list was made
+	}
+	if result.Secret.Name == "" {
+		result.Secret = one.secret
+	}
+	s.Done(ctx, result, err)
+	return err
+}
+
+// look tells whether there is nothing to do for a Secret. It writes nothing.
+func (s *Sync) look(ctx context.Context, p *Provisioner, one candidate) (Report, bool) {
+	want, err := p.desire(one.secret)
+	if err != nil || !containsUser(one.owned, want.Username) {
+		return Report{}, false
+	}
+	want.SuperuserToken = one.superuserToken
+	r := p.newReconciler(prefetched{one.nautobot, one.owned}, one.superuserToken)
+	r.quick = s.Quick
+	have, err := r.observe(ctx, want)
+	if err != nil {
+		return Report{}, false
+	}
+	steps, err := makePlan(want, have, r.clock(have.Tokens))
+	if err != nil || writes(steps) {
+		return Report{}, false
+	}
+	for _, step := range steps {
+		r.report.add(step.Change)
+	}
+	return r.report, true
+}
+
+func containsUser(users []User, username string) bool {
+	for _, user := range users {
+		if user.Username == username {
+			return true
+		}
+	}
+	return false
+}
+
+// prefetched is a Nautobot whose accounts of one owner have been asked for.
+type prefetched struct {
+	Nautobot
+	owned []User
+}
+
+func (p prefetched) OwnedUsers(context.Context, ...string) ([]User, error) { return p.owned, nil }
+
+// Shard is one of several equal parts of all Secrets. The zero value is all of
+// them.
+type Shard struct{ Index, Of int }
+
+// Includes tells whether a Secret is in the shard. The same Secret is always in
+// the same one.
+func (s Shard) Includes(namespace, name string) bool {
+	if s.Of <= 1 {
+		return true
+	}
+	hash := fnv.New32a()
+	_, _ = hash.Write([]byte(namespace + "/" + name))
+	return int(hash.Sum32())%s.Of == s.Index
+}
