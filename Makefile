@@ -9,6 +9,7 @@ export CGO_ENABLED := 0
 # Other components of the repository have tags of their own.
 VERSION = $(patsubst nautobot-token-v%,%,$(shell git describe --tags --match 'nautobot-token-v*' --dirty 2>/dev/null || echo devel))
 COMMIT  = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+EPOCH   = $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 
 # Where the program keeps its version.
 CMD = github.com/rackerlabs/understack/go/nautobot-token/cmd
@@ -58,6 +59,30 @@ chart: build $(PROMTOOL) ## test the Helm chart and the examples with the progra
 .PHONY: image
 image: ## build the container image into bin/nautobot-token.tar, without a container engine (root on Debian)
 	VERSION=$(VERSION) COMMIT=$(COMMIT) NAUTOBOT_TOKEN_CACHE=$(CACHE) test/image/build.sh bin/nautobot-token.tar
+
+# The platforms of a release. For each one more, the first build takes minutes.
+TARGETS = linux/amd64,linux/arm64,darwin/amd64,darwin/arm64
+
+.PHONY: dist
+dist: ## make the archives of a release, its chart and their checksums in dist
+	go run ./test/release -version '$(VERSION)' -commit '$(COMMIT)' -epoch '$(EPOCH)' -targets '$(TARGETS)' dist
+
+# What git has of the commit, in another folder: what is not committed is not in it.
+.PHONY: reproduce
+reproduce: dist ## make dist a second time from a copy of the commit, and compare
+	@copy=$$(mktemp -d) && trap 'rm -rf "$$copy"' EXIT && \
+		git archive HEAD | tar -x -C "$$copy" && \
+		$(MAKE) -C "$$copy" dist VERSION='$(VERSION)' COMMIT='$(COMMIT)' EPOCH='$(EPOCH)' TARGETS='$(TARGETS)' >/dev/null && \
+		diff dist/SHA256SUMS "$$copy/dist/SHA256SUMS" && echo 'twice the same bytes'
+
+.PHONY: notices
+notices: ## bring THIRD_PARTY_NOTICES up to date
+	go run ./test/release -notices >THIRD_PARTY_NOTICES.new
+	mv THIRD_PARTY_NOTICES.new THIRD_PARTY_NOTICES
+
+.PHONY: version
+version: ## print the version, from git's tags
+	@echo '$(VERSION)'
 
 .PHONY: servers
 servers: ## build and install what e2e needs; as root, the missing Debian packages too
@@ -119,5 +144,5 @@ tidy: ## bring go.mod and go.sum up to date, those of the tools too
 	for dir in $(MODULES); do go -C $$dir mod tidy || exit 1; done
 
 .PHONY: clean
-clean: ## remove bin
-	rm -rf bin
+clean: ## remove bin and dist
+	rm -rf bin dist
