@@ -19,7 +19,10 @@ FUZZTIME         = 50000x
 
 # The modules besides the program's own, and the shell scripts.
 MODULES = charts test/external-secrets $(wildcard test/tools/*)
-SCRIPTS = .ci/run test/image/build.sh test/servers/node.sh examples/pipeline/check.sh
+SCRIPTS = .ci/run test/image/build.sh test/release/publish.sh test/release/place.sh test/servers/node.sh examples/pipeline/check.sh
+
+# Where the project is a folder of a repository, its workflows are at the root.
+WORKFLOWS = $(wildcard .github/workflows/*.yaml $(shell git rev-parse --show-cdup 2>/dev/null).github/workflows/nautobot-token-*.yaml)
 
 # What takes minutes to make is made once and kept here.
 CACHE := $(or $(NAUTOBOT_TOKEN_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/nautobot-token)
@@ -110,7 +113,7 @@ lint: $(GOLANGCI_LINT) $(ACTIONLINT) ## check code, module files, workflows and 
 	GOLANGCI_LINT_CACHE=$(CACHE)/golangci-lint $(GOLANGCI_LINT) run
 	cd charts && GOLANGCI_LINT_CACHE=$(CACHE)/golangci-lint $(GOLANGCI_LINT) run -c ../.golangci.yml
 	cd test/external-secrets && GOLANGCI_LINT_CACHE=$(CACHE)/golangci-lint $(GOLANGCI_LINT) run -c ../../.golangci.yml
-	$(ACTIONLINT)
+	$(ACTIONLINT) $(WORKFLOWS)
 	@if command -v shellcheck; then shellcheck $(SCRIPTS); else echo 'no shellcheck here: the shell scripts are not checked'; fi
 
 .PHONY: fmt

@@ -27,7 +27,7 @@ import (
 const targets = "linux/amd64,linux/arm64,darwin/amd64,darwin/arm64"
 
 // source is the folder of the program's module: `make` starts everything there.
-const source = "."
+var source = "."
 
 func main() {
 	if err := run(context.Background(), os.Args[1:], os.Stdout); err != nil {
