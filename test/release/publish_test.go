@@ -321,3 +321,33 @@ func TestGoVersion(t *testing.T) {
 		t.Error("the image of Go is not named by its digest")
 	}
 }
+
+// The page on releases names what is there.
+func TestReleasePage(t *testing.T) {
+	t.Parallel()
+	page, makefile := read(t, filepath.Join(source, "docs/release.md")), read(t, filepath.Join(source, "Makefile"))
+	targets := regexp.MustCompile("(?:`|&& )(?:ARCH=arm64 )?make ([a-z]+)").FindAllStringSubmatch(page, -1)
+	if len(targets) < 5 {
+		t.Errorf("the page names %d targets of make", len(targets))
+	}
+	for _, target := range targets {
+		if !strings.Contains(makefile, "\n"+target[1]+": ") {
+			t.Errorf("there is no target %s", target[1])
+		}
+	}
+	files := regexp.MustCompile("`?((?:test|examples|charts)/[A-Za-z/.-]+)").FindAllStringSubmatch(page, -1)
+	if len(files) < 4 {
+		t.Errorf("the page names %d files", len(files))
+	}
+	for _, file := range files {
+		if _, err := os.Stat(filepath.Join(source, file[1])); err != nil && file[1] != "charts/nautobot-token" {
+			t.Errorf("there is no %s", file[1])
+		}
+	}
+	script := read(t, "publish.sh")
+	for _, place := range []string{"ghcr.io/rackerlabs/understack/nautobot-token", "ghcr.io/rackerlabs/charts"} {
+		if !strings.Contains(script, ":-"+place+"}") || !strings.Contains(page, place) {
+			t.Errorf("the page or the script does not name %s", place)
+		}
+	}
+}
