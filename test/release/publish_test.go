@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -36,6 +37,9 @@ type workplace struct {
 
 func newWorkplace(t *testing.T) workplace {
 	t.Helper()
+	if runtime.GOOS != "linux" {
+		t.Skip("the scripts run on Linux, with GNU's tools")
+	}
 	root := t.TempDir()
 	w := workplace{dir: filepath.Join(root, "repository"), calls: filepath.Join(root, "calls"), logins: filepath.Join(root, "logins")}
 	bin := filepath.Join(root, "bin")
@@ -82,11 +86,8 @@ func (w workplace) must(t *testing.T, line string, env ...string) string {
 
 func (w workplace) place(t *testing.T) {
 	t.Helper()
-	if _, err := exec.LookPath("git"); err != nil {
-		t.Skip("there is no git here")
-	}
 	if err := exec.CommandContext(t.Context(), "git", "rev-parse").Run(); err != nil {
-		t.Skip("this is not a checkout")
+		t.Skip("this is not a checkout, or not the user's own")
 	}
 	// Go tests again when one of these changes: what a script reads it does not see.
 	for _, name := range []string{"place.sh", "publish.sh", "../../Makefile", "../../.github/workflows/ci.yaml", "../../.github/workflows/release.yaml"} {
