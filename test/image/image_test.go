@@ -121,7 +121,7 @@ func TestImageForAnotherPlatform(t *testing.T) {
 	}
 	for _, segment := range program.Progs {
 		if segment.Type == elf.PT_INTERP {
-			t.Error("the program needs a dynamic linker, which the image has not")
+			t.Error("the program needs a dynamic linker, which the image does not have")
 		}
 	}
 }

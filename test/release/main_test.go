@@ -81,7 +81,7 @@ func TestChart(t *testing.T) {
 		"\nversion: 1.2.3-rc.1\n", "\nappVersion: \"1.2.3-rc.1\"\n", "image: ghcr.io/rackerlabs/understack/nautobot-token:1.2.3-rc.1\n",
 	} {
 		if !strings.Contains(files["Chart.yaml"], want) {
-			t.Errorf("Chart.yaml has not %q:\n%s", want, files["Chart.yaml"])
+			t.Errorf("Chart.yaml lacks %q:\n%s", want, files["Chart.yaml"])
 		}
 	}
 }
@@ -158,7 +158,7 @@ func TestManPages(t *testing.T) {
 		".SH SYNOPSIS\n.nf\nnautobot\\-token provision ",
 	} {
 		if !strings.Contains(page, want) {
-			t.Errorf("the page has not %q:\n%s", want, page)
+			t.Errorf("the page lacks %q:\n%s", want, page)
 		}
 	}
 	if _, err := manPages(func(...string) (string, error) { return "nothing", nil }, "", at); err == nil {
