@@ -1,11 +1,11 @@
-# syntax=docker/dockerfile:1
-
-# The program and the CA certificates, nothing else: no shell, no packages, no
-# files to write. `make image` builds it, with or without a Docker engine.
+# The program, the CA certificates and the licences, nothing else: no shell, no
+# packages, no files to write. `make image` builds it without a Docker engine.
 #
-# GO_IMAGE needs Go and a CA bundle, no more. The build runs on the machine's
-# own platform and compiles for the one that is asked for.
-ARG GO_IMAGE=golang:1.26.8-trixie
+# GO_IMAGE needs Go and a CA bundle, no more. The digest is that of the index of
+# all platforms. The build runs on the machine's own platform and compiles for
+# the one that is asked for. A release is built with this version of Go, its
+# archives too.
+ARG GO_IMAGE=golang:1.26.8-trixie@sha256:eae2aaa6add2936cbf350dd0d2628b363461542f0c4b3c0b558957e0f2997379
 
 FROM --platform=$BUILDPLATFORM ${GO_IMAGE} AS build
 WORKDIR /src
@@ -42,6 +42,7 @@ LABEL org.opencontainers.image.title="nautobot-token" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$COMMIT"
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY LICENSE THIRD_PARTY_NOTICES /licenses/
 COPY --from=build /out/nautobot-token /nautobot-token
 USER 65532:65532
 ENTRYPOINT ["/nautobot-token"]

@@ -9,6 +9,7 @@ export CGO_ENABLED := 0
 # Other components of the repository have tags of their own.
 VERSION = $(patsubst nautobot-token-v%,%,$(shell git describe --tags --match 'nautobot-token-v*' --dirty 2>/dev/null || echo devel))
 COMMIT  = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+EPOCH   = $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 
 # Where the program keeps its version.
 CMD = github.com/rackerlabs/understack/go/nautobot-token/cmd
@@ -18,7 +19,10 @@ FUZZTIME         = 50000x
 
 # The modules besides the program's own, and the shell scripts.
 MODULES = charts test/external-secrets $(wildcard test/tools/*)
-SCRIPTS = .ci/run test/image/build.sh test/servers/node.sh examples/pipeline/check.sh
+SCRIPTS = .ci/run test/image/build.sh test/release/publish.sh test/release/place.sh test/servers/node.sh examples/pipeline/check.sh
+
+# Where the project is a folder of a repository, its workflows are at the root.
+WORKFLOWS = $(wildcard .github/workflows/*.yaml $(shell git rev-parse --show-cdup 2>/dev/null).github/workflows/nautobot-token-*.yaml)
 
 # What takes minutes to make is made once and kept here.
 CACHE := $(or $(NAUTOBOT_TOKEN_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/nautobot-token)
@@ -59,6 +63,30 @@ chart: build $(PROMTOOL) ## test the Helm chart and the examples with the progra
 image: ## build the container image into bin/nautobot-token.tar, without a container engine (root on Debian)
 	VERSION=$(VERSION) COMMIT=$(COMMIT) NAUTOBOT_TOKEN_CACHE=$(CACHE) test/image/build.sh bin/nautobot-token.tar
 
+# The platforms of a release. For each one more, the first build takes minutes.
+TARGETS = linux/amd64,linux/arm64,darwin/amd64,darwin/arm64
+
+.PHONY: dist
+dist: ## make the archives of a release, its chart and their checksums in dist
+	go run ./test/release -version '$(VERSION)' -commit '$(COMMIT)' -epoch '$(EPOCH)' -targets '$(TARGETS)' dist
+
+# What git has of the commit, in another folder: what is not committed is not in it.
+.PHONY: reproduce
+reproduce: dist ## make dist a second time from a copy of the commit, and compare
+	@copy=$$(mktemp -d) && trap 'rm -rf "$$copy"' EXIT && \
+		git archive HEAD | tar -x -C "$$copy" && \
+		$(MAKE) -C "$$copy" dist VERSION='$(VERSION)' COMMIT='$(COMMIT)' EPOCH='$(EPOCH)' TARGETS='$(TARGETS)' >/dev/null && \
+		diff dist/SHA256SUMS "$$copy/dist/SHA256SUMS" && echo 'twice the same bytes'
+
+.PHONY: notices
+notices: ## bring THIRD_PARTY_NOTICES up to date
+	go run ./test/release -notices >THIRD_PARTY_NOTICES.new
+	mv THIRD_PARTY_NOTICES.new THIRD_PARTY_NOTICES
+
+.PHONY: version
+version: ## print the version, from git's tags
+	@echo '$(VERSION)'
+
 .PHONY: servers
 servers: ## build and install what e2e needs; as root, the missing Debian packages too
 	go run ./test/serve prepare
@@ -85,7 +113,7 @@ lint: $(GOLANGCI_LINT) $(ACTIONLINT) ## check code, module files, workflows and 
 	GOLANGCI_LINT_CACHE=$(CACHE)/golangci-lint $(GOLANGCI_LINT) run
 	cd charts && GOLANGCI_LINT_CACHE=$(CACHE)/golangci-lint $(GOLANGCI_LINT) run -c ../.golangci.yml
 	cd test/external-secrets && GOLANGCI_LINT_CACHE=$(CACHE)/golangci-lint $(GOLANGCI_LINT) run -c ../../.golangci.yml
-	$(ACTIONLINT)
+	$(ACTIONLINT) $(WORKFLOWS)
 	@if command -v shellcheck; then shellcheck $(SCRIPTS); else echo 'no shellcheck here: the shell scripts are not checked'; fi
 
 .PHONY: fmt
@@ -119,5 +147,5 @@ tidy: ## bring go.mod and go.sum up to date, those of the tools too
 	for dir in $(MODULES); do go -C $$dir mod tidy || exit 1; done
 
 .PHONY: clean
-clean: ## remove bin
-	rm -rf bin
+clean: ## remove bin and dist
+	rm -rf bin dist

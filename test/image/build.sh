@@ -5,7 +5,8 @@
 # registry is at hand: the image with Go is made of the Go that is installed
 # here. The same source gives the same bytes. Needs root, buildah and
 # busybox-static. VERSION, COMMIT and NAUTOBOT_TOKEN_CACHE come from the
-# environment, as in the Makefile.
+# environment, as in the Makefile, and ARCH, if it is another than this
+# machine's.
 #
 # The image has this machine's CA certificates. One to publish is built with
 # `docker buildx build`, from the official image of Go.
@@ -16,6 +17,7 @@ ref=${2:-ghcr.io/rackerlabs/understack/nautobot-token:${VERSION:-devel}}
 source=$(cd "$(dirname "$0")/../.." && pwd)
 cache=${NAUTOBOT_TOKEN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/nautobot-token}
 state=$cache/buildah
+arch=${ARCH:-$(go env GOHOSTARCH)}
 export GOFLAGS='-trimpath -buildvcs=false' BUILDAH_ISOLATION=chroot
 
 missing=()
@@ -51,11 +53,23 @@ if ! b inspect --type image "$go" >/dev/null 2>&1; then
 	b rm "$container" >/dev/null
 fi
 
+# Buildah looks for all images under the platform that is asked for, so for
+# another one Go's image is there a second time and says it is for that one.
+if [[ $arch != $(go env GOHOSTARCH) ]]; then
+	base=$go go=$go-$arch
+	if ! b inspect --type image "$go" >/dev/null 2>&1; then
+		container=$(b from --pull-never "$base")
+		b config --arch "$arch" "$container"
+		b commit -q --timestamp 0 "$container" "$go" >/dev/null
+		b rm "$container" >/dev/null
+	fi
+fi
+
 # Modules are fetched here, with the settings of this machine; inside, all is there.
 go -C "$source" mod download
 mkdir -p "$(go env GOCACHE)"
 
-b bud -q --pull-never --identity-label=false --timestamp 0 --format oci \
+b bud -q --pull-never --identity-label=false --timestamp 0 --format oci --platform "linux/$arch" \
 	--build-arg GO_IMAGE="$go" --build-arg VERSION="${VERSION:-devel}" --build-arg COMMIT="${COMMIT:-unknown}" \
 	-v "$(go env GOMODCACHE):/go/pkg/mod" -v "$(go env GOCACHE):/root/.cache/go-build" \
 	-t "$ref" "$source" >/dev/null
@@ -63,11 +77,11 @@ mkdir -p "$(dirname "$out")"
 rm -f "$out"
 b push -q "$ref" "docker-archive:$out:$ref"
 
-container=$(b from --pull-never "$ref")
+container=$(b from --pull-never --arch "$arch" "$ref")
 root=$(b mount "$container")
 binary=$(stat -c %s "$root/nautobot-token") certificates=$(stat -c %s "$root/etc/ssl/certs/ca-certificates.crt")
 b umount "$container" >/dev/null
 b rm "$container" >/dev/null
 for old in $(b images -q --filter dangling=true); do b rmi "$old" >/dev/null; done # the builds before this one
-printf '%s\n  %s\n  image %s bytes: binary %s, CA certificates %s\n' \
-	"$ref" "$(sha256sum "$out" | cut -c1-64) $out" "$((binary + certificates))" "$binary" "$certificates"
+printf '%s\n  %s\n  linux/%s, %s bytes: binary %s, CA certificates %s\n' \
+	"$ref" "$(sha256sum "$out" | cut -c1-64) $out" "$arch" "$((binary + certificates))" "$binary" "$certificates"

@@ -6,12 +6,14 @@ import (
 	"archive/tar"
 	"bytes"
 	"crypto/sha256"
+	"debug/elf"
 	"encoding/json"
 	"errors"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -39,6 +41,9 @@ func TestImage(t *testing.T) {
 	image := open(t, first)
 	if diff := cmp.Diff([]string{ref}, image.manifest.RepoTags); diff != "" {
 		t.Errorf("names: (-want +got)\n%s", diff)
+	}
+	if got := image.config.OS + "/" + image.config.Architecture; got != "linux/"+runtime.GOARCH {
+		t.Errorf("the image is for %s", got)
 	}
 	config := image.config.Config
 	want := imageConfig{
@@ -68,7 +73,9 @@ func TestImage(t *testing.T) {
 			t.Errorf("%s has mode %o: want it read by all, and written by nobody but root", name, file.mode)
 		}
 	}
-	if diff := cmp.Diff(map[string]bool{bundle: true, "nautobot-token": true}, set(files)); diff != "" {
+	if diff := cmp.Diff(map[string]bool{
+		bundle: true, "nautobot-token": true, "licenses/LICENSE": true, "licenses/THIRD_PARTY_NOTICES": true,
+	}, set(files)); diff != "" {
 		t.Fatalf("files: (-want +got)\n%s", diff)
 	}
 	if !bytes.Contains(image.files[bundle].content, []byte("BEGIN CERTIFICATE")) {
@@ -88,6 +95,34 @@ func TestImage(t *testing.T) {
 	}
 	if said := command(t, plain, "version"); !strings.Contains(said, version) || !strings.Contains(said, commit) {
 		t.Errorf("the binary does not know what it is: %s", said)
+	}
+}
+
+// The image for another platform is built on this one. What it says about
+// itself and the program in it are for that platform.
+func TestImageForAnotherPlatform(t *testing.T) {
+	other, machine := "arm64", elf.EM_AARCH64
+	if runtime.GOARCH == other {
+		other, machine = "amd64", elf.EM_X86_64
+	}
+	t.Setenv("ARCH", other)
+	archive := filepath.Join(t.TempDir(), "image.tar")
+	t.Log(command(t, "./build.sh", archive, "localhost/nautobot-token:"+other))
+	image := open(t, archive)
+	if got := image.config.OS + "/" + image.config.Architecture; got != "linux/"+other {
+		t.Errorf("the image is for %s, want linux/%s", got, other)
+	}
+	program, err := elf.NewFile(bytes.NewReader(image.files["nautobot-token"].content))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if program.Machine != machine {
+		t.Errorf("the program is for %v, want %v", program.Machine, machine)
+	}
+	for _, segment := range program.Progs {
+		if segment.Type == elf.PT_INTERP {
+			t.Error("the program needs a dynamic linker, which the image does not have")
+		}
 	}
 }
 
