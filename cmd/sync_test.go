@@ -209,11 +209,13 @@ func TestSyncGoesOn(t *testing.T) {
 			func(w *world) {
 				spoil(w)
 				w.kube.Intercept(forbid("/api/v1/namespaces/openstack/secrets/nautobot-token"))
-			}, []string{"--refused-ok"},
+			},
+			[]string{"--refused-ok"},
 			exitFailed, "secrets=3 unchanged=0 changed=2 refused=1 failed=1 revoked=0 noRule=0", "secret/fleet/svc-001 refused",
 		},
 		"two Secrets for one account": {
-			func(w *world) { w.kube.Put("fleet/svc-001", map[string]string{"username": username, "token": newKey}) }, []string{"--parallel", "1"},
+			func(w *world) { w.kube.Put("fleet/svc-001", map[string]string{"username": username, "token": newKey}) },
+			[]string{"--parallel", "1"},
 			exitRefused, "secrets=4 unchanged=0 changed=3 refused=1 failed=0 revoked=0 noRule=0", "belongs to another Secret",
 		},
 	}

@@ -399,7 +399,10 @@ func TestUsersUnder(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("usernames (-want +got):\n%s", diff)
 	}
-	for range f.UsersUnder(t.Context(), "lab/openstack/") {
+	for _, err := range f.UsersUnder(t.Context(), "lab/openstack/") {
+		if err != nil {
+			t.Error(err)
+		}
 		break // nobody has to read on
 	}
 	for user, err := range f.UsersUnder(t.Context(), "") {

@@ -217,7 +217,7 @@ func (r *Revocation) missing(ctx context.Context, nautobot Nautobot, prefix stri
 	}
 	if unreadable+without > 0 {
 		r.Log.Info("accounts that are left in service even if their Secrets are gone", "under", prefix,
-			"no rule says revoke: true", without, "the owner's name is too long to be read", unreadable)
+			"withoutRule", without, "nameTooLong", unreadable)
 	}
 	return missing, nil
 }

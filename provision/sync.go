@@ -115,8 +115,9 @@ func (s *Sync) one(ctx context.Context, one candidate) error {
 		return nil
 	}
 	result, err := p.Provision(ctx, s.Source(one.secret.Namespace, one.secret.Name))
-	if errors.Is(err, ErrNoSecret) || err != nil && result.Secret.Name != "" && !result.Secret.Labelled() {
-		return nil // it has gone, or is no longer ours, since the list was made
+	noLongerOurs := err != nil && result.Secret.Name != "" && !result.Secret.Labelled()
+	if noLongerOurs || errors.Is(err, ErrNoSecret) { // since the list was made
+		return nil
 	}
 	if result.Secret.Name == "" {
 		result.Secret = one.secret
