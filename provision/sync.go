@@ -101,7 +101,8 @@ func (s *Sync) feedBatch(ctx context.Context, batch []Secret, work chan<- candid
 	return nil
 }
 
-// one looks at a Secret, and provisions it if there is anything to do.
+// one looks at a Secret, and provisions it if there is anything to do. Its
+// error has been told already, or is none of a Secret to sync.
 func (s *Sync) one(ctx context.Context, one candidate) error {
 	if ctx.Err() != nil {
 		return nil
@@ -117,7 +118,7 @@ func (s *Sync) one(ctx context.Context, one candidate) error {
 	result, err := p.Provision(ctx, s.Source(one.secret.Namespace, one.secret.Name))
 	noLongerOurs := err != nil && result.Secret.Name != "" && !result.Secret.Labelled()
 	if noLongerOurs || errors.Is(err, ErrNoSecret) { // since the list was made
-		return nil
+		return err
 	}
 	if result.Secret.Name == "" {
 		result.Secret = one.secret
