@@ -10,8 +10,6 @@ import (
 	"os/exec"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -107,16 +105,12 @@ func checkPlugins(config *rest.Config) error {
 	return nil
 }
 
-// restClient knows only the core API group: the full clientset would double the
-// size of the binary and the time it takes to start.
+// restClient knows only a few types of the core API group: the full clientset
+// would double the size of the binary and the time it takes to start.
 func restClient(config *rest.Config) (rest.Interface, error) {
-	scheme := runtime.NewScheme()
-	if err := corev1.AddToScheme(scheme); err != nil {
-		return nil, err
-	}
 	config = rest.CopyConfig(config)
-	config.APIPath, config.GroupVersion = "/api", &corev1.SchemeGroupVersion
-	config.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
+	config.APIPath, config.GroupVersion = "/api", &coreGroup
+	config.NegotiatedSerializer = serializer.NewCodecFactory(newScheme()).WithoutConversion()
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
 		return nil, err

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -23,26 +22,26 @@ const (
 // RecordEvent leaves a Kubernetes Event on the Secret, where its owner sees it
 // without access to our logs. warning says that something is wrong.
 func (c *Client) RecordEvent(ctx context.Context, secret provision.Secret, warning bool, reason, message string, now time.Time) error {
-	kind := corev1.EventTypeNormal
+	kind := "Normal"
 	if warning {
-		kind = corev1.EventTypeWarning
+		kind = "Warning"
 	}
-	event := corev1.Event{
+	e := event{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: secret.Namespace,
 			Name:      fmt.Sprintf("%s.%016x", strings.TrimRight(cut(secret.Name, maxEventName-eventNameTail), "-."), now.UnixNano()),
 		},
-		InvolvedObject: corev1.ObjectReference{
+		InvolvedObject: reference{
 			APIVersion: "v1", Kind: "Secret",
 			Namespace: secret.Namespace, Name: secret.Name,
 			UID: types.UID(secret.UID), ResourceVersion: secret.ResourceVersion,
 		},
 		Type: kind, Reason: reason, Message: cut(message, maxEventNote),
 		FirstTimestamp: metav1.NewTime(now), LastTimestamp: metav1.NewTime(now), Count: 1,
-		Source:              corev1.EventSource{Component: component},
+		Source:              eventSource{Component: component},
 		ReportingController: component,
 	}
-	err := reworded(c.rest.Post().Namespace(secret.Namespace).Resource("events").Body(&event).Do(ctx).Error())
+	err := reworded(c.rest.Post().Namespace(secret.Namespace).Resource("events").Body(&e).Do(ctx).Error())
 	if err != nil {
 		return oneLine(err)
 	}

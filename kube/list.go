@@ -7,7 +7,6 @@ import (
 	"iter"
 	"strconv"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
@@ -37,13 +36,13 @@ func (c *Client) Secrets(ctx context.Context, namespace string) iter.Seq2[provis
 				yield(provision.Secret{}, oneLine(fmt.Errorf("list Secrets: %w", err)))
 				return
 			}
-			for _, secret := range page.Items {
-				path := secret.Namespace + "/" + secret.Name
-				if path <= last || secret.DeletionTimestamp != nil { // lists are in this order
+			for _, found := range page.Items {
+				path := found.Namespace + "/" + found.Name
+				if path <= last || found.DeletionTimestamp != nil { // lists are in this order
 					continue
 				}
 				last, expired = path, 0
-				if !yield(toSecret(secret), nil) {
+				if !yield(toSecret(found), nil) {
 					return
 				}
 			}
@@ -68,10 +67,10 @@ func restOf(err error) string {
 }
 
 // secretPage reads one page of a list.
-func (c *Client) secretPage(ctx context.Context, namespace, next string) (corev1.SecretList, error) {
-	var page corev1.SecretList
+func (c *Client) secretPage(ctx context.Context, namespace, next string) (secretList, error) {
+	var page secretList
 	err := c.patiently(ctx, func() error {
-		page = corev1.SecretList{}
+		page = secretList{}
 		request := c.rest.Get().Namespace(namespace).Resource("secrets").MaxRetries(0).
 			Param("labelSelector", provision.Selector).Param("limit", strconv.Itoa(pageSize))
 		if next != "" {

@@ -8,7 +8,7 @@ import (
 	"io"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	strictjson "sigs.k8s.io/json"
 
@@ -46,28 +46,28 @@ func ReadManifest(from io.Reader, namespace string) (Manifest, error) {
 	if document, err = onlySecret(document); err != nil {
 		return Manifest{}, err
 	}
-	var secret corev1.Secret
-	if unknown, err := strictjson.UnmarshalStrict(document, &secret); err != nil || len(unknown) > 0 {
+	var found secret
+	if unknown, err := strictjson.UnmarshalStrict(document, &found); err != nil || len(unknown) > 0 {
 		// The decoder's text can show a value.
 		return Manifest{}, provision.NewRefusal("the manifest is not a Secret with values in base64 under data, or as plain text under stringData (yes, no and numbers in quotes)")
 	}
 	switch {
-	case secret.Name == "":
+	case found.Name == "":
 		return Manifest{}, provision.NewRefusal("the manifest has no metadata.name")
-	case validation.IsDNS1123Subdomain(secret.Name) != nil:
+	case validation.IsDNS1123Subdomain(found.Name) != nil:
 		return Manifest{}, provision.NewRefusal("metadata.name of the manifest is not a valid Secret name: want lower-case letters, digits, - and .")
-	case secret.Namespace != "" && validation.IsDNS1123Label(secret.Namespace) != nil:
+	case found.Namespace != "" && validation.IsDNS1123Label(found.Namespace) != nil:
 		return Manifest{}, provision.NewRefusal("metadata.namespace of the manifest is not a valid namespace name: want lower-case letters, digits and -")
-	case namespace != "" && secret.Namespace != "" && secret.Namespace != namespace:
-		return Manifest{}, provision.NewRefusal("the manifest's namespace is %q, the namespace asked for is %q", secret.Namespace, namespace)
+	case namespace != "" && found.Namespace != "" && found.Namespace != namespace:
+		return Manifest{}, provision.NewRefusal("the manifest's namespace is %q, the namespace asked for is %q", found.Namespace, namespace)
 	}
-	if secret.Namespace == "" {
-		secret.Namespace = namespace
+	if found.Namespace == "" {
+		found.Namespace = namespace
 	}
-	if secret.Namespace == "" {
-		secret.Namespace = corev1.NamespaceDefault
+	if found.Namespace == "" {
+		found.Namespace = metav1.NamespaceDefault
 	}
-	return Manifest{toSecret(secret)}, nil
+	return Manifest{toSecret(found)}, nil
 }
 
 // onlySecret returns the Secret, or the one in a List as kubectl prints it. The

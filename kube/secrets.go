@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
@@ -22,10 +21,10 @@ func (e noSecret) Is(target error) bool { return target == provision.ErrNoSecret
 // is provision.ErrNoSecret, but never because of a 404 that is not the API
 // server's.
 func (c *Client) Secret(ctx context.Context, namespace, name string) (provision.Secret, error) {
-	var secret corev1.Secret
+	var found secret
 	err := c.patiently(ctx, func() error {
-		secret = corev1.Secret{}
-		return reworded(c.rest.Get().Namespace(namespace).Resource("secrets").Name(name).MaxRetries(0).Do(ctx).Into(&secret))
+		found = secret{}
+		return reworded(c.rest.Get().Namespace(namespace).Resource("secrets").Name(name).MaxRetries(0).Do(ctx).Into(&found))
 	})
 	path := namespace + "/" + name
 	switch {
@@ -37,12 +36,12 @@ func (c *Client) Secret(ctx context.Context, namespace, name string) (provision.
 		err = elsewhere(http.StatusNotFound)
 	case isForbidden(err):
 		err = fmt.Errorf("%w; the service account needs a Role that allows it to get the Secret", oneLine(err))
-	case err == nil && (secret.Name != name || secret.Namespace != namespace):
+	case err == nil && (found.Name != name || found.Namespace != namespace):
 		err = errors.New("what answered is not a Kubernetes API server")
-	case err == nil && secret.DeletionTimestamp != nil:
+	case err == nil && found.DeletionTimestamp != nil:
 		return provision.Secret{}, noSecret{"Secret " + path + " is being deleted"}
 	case err == nil:
-		return toSecret(secret), nil
+		return toSecret(found), nil
 	}
 	return provision.Secret{}, oneLine(fmt.Errorf("read Secret %s: %w", path, err))
 }
@@ -85,20 +84,20 @@ func (s source) Secret(ctx context.Context) (provision.Secret, error) {
 
 // toSecret takes what provisioning needs from a Secret; from then on its values
 // cannot be printed.
-func toSecret(secret corev1.Secret) provision.Secret {
+func toSecret(s secret) provision.Secret {
 	data := map[string]provision.Sensitive{}
-	for key, value := range secret.Data {
+	for key, value := range s.Data {
 		data[key] = provision.Hide(string(value))
 	}
-	for key, value := range secret.StringData {
+	for key, value := range s.StringData {
 		data[key] = provision.Hide(value)
 	}
 	return provision.Secret{
-		Namespace:       secret.Namespace,
-		Name:            secret.Name,
-		UID:             string(secret.UID),
-		ResourceVersion: secret.ResourceVersion,
-		Labels:          secret.Labels,
+		Namespace:       s.Namespace,
+		Name:            s.Name,
+		UID:             string(s.UID),
+		ResourceVersion: s.ResourceVersion,
+		Labels:          s.Labels,
 		Data:            data,
 	}
 }

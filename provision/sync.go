@@ -104,8 +104,8 @@ func (s *Sync) feedBatch(ctx context.Context, batch []Secret, work chan<- candid
 // one looks at a Secret, and provisions it if there is anything to do. Its
 // error has been told already, or is none of a Secret to sync.
 func (s *Sync) one(ctx context.Context, one candidate) error {
-	if ctx.Err() != nil {
-		return nil
+	if err := ctx.Err(); err != nil {
+		return err
 	}
 	p := *s.Provisioner
 	p.Log = p.Log.With("secret", one.secret.Namespace+"/"+one.secret.Name)
