@@ -124,12 +124,15 @@ func TestSyncEndsWithinItsHour(t *testing.T) {
 // night.
 func TestSchedulesDiffer(t *testing.T) {
 	times, minutes := map[string]int{}, map[string]int{}
-	for i := range 120 {
+	const clusters = 60
+	for i := range clusters {
 		values := with(valuesFiles(t)["minimal"], "cluster", fmt.Sprintf("rxdb-lab%d", i))
 		r := mustRender(t, values, chartutil.ReleaseOptions{})
 		full, quick := r.cronJobs[0].Spec.Schedule, r.cronJobs[1].Spec.Schedule
-		if again := mustRender(t, values, chartutil.ReleaseOptions{}).cronJobs[0].Spec.Schedule; again != full {
-			t.Errorf("%s, then %s", full, again)
+		if i == 0 {
+			if again := mustRender(t, values, chartutil.ReleaseOptions{}).cronJobs[0].Spec.Schedule; again != full {
+				t.Errorf("%s, then %s", full, again)
+			}
 		}
 		times[full]++
 		minutes[quick]++
@@ -151,23 +154,22 @@ func TestSchedulesDiffer(t *testing.T) {
 			t.Errorf("%s: at %s, then at %s", quick, first, second)
 		}
 	}
-	if len(times) < 60 || len(minutes) < 30 {
-		t.Errorf("120 clusters have %d times for the full run, and %d minutes for the quick one", len(times), len(minutes))
+	if len(times) < 40 || len(minutes) < 20 {
+		t.Errorf("%d clusters have %d times for the full run, and %d minutes for the quick one", clusters, len(times), len(minutes))
 	}
 }
 
 // The chart takes what the controller of CronJobs takes.
 func TestScheduleVerdicts(t *testing.T) {
-	for _, schedule := range []string{
+	for i, schedule := range []string{
 		"0 0 * * *", "*/15 * * * *", "0,30 1-5/2 1 jan-mar MON-FRI", "59 23 31 12 6", "0 22 * * 1-5", "@hourly", "@midnight", "@yearly", "00 07 ? * *", "5 4 * * sun",
 		"60 * * * *", "* 24 * * *", "* * 0 * *", "* * 32 * *", "* * * 13 *", "* * * * 7", "* * * *", "* * * * * *", "*/0 * * * *", "a b c d e", "@fortnightly", "@reboot", "-1 * * * *", "0 0 * * mo",
 	} {
 		_, err := cron.ParseStandard(schedule)
-		for _, key := range []string{"schedule", "quickSchedule"} {
-			_, refusal := render(t, with(valuesFiles(t)["minimal"], "sync."+key, schedule), chartutil.ReleaseOptions{})
-			if (err == nil) != (refusal == nil) {
-				t.Errorf("%s: %q: cron: %v; the chart: %v", key, schedule, err, refusal)
-			}
+		key := []string{"schedule", "quickSchedule"}[i%2]
+		_, refusal := render(t, with(valuesFiles(t)["minimal"], "sync."+key, schedule), chartutil.ReleaseOptions{})
+		if (err == nil) != (refusal == nil) {
+			t.Errorf("%s: %q: cron: %v; the chart: %v", key, schedule, err, refusal)
 		}
 	}
 }
