@@ -250,7 +250,7 @@ func TestWhatIsRevoked(t *testing.T) {
 	}
 	for _, trigger := range r.sensor.Spec.Triggers {
 		limit := *trigger.RateLimit
-		if revokes := strings.HasPrefix(trigger.Template.Name, "revoke-"); revokes && limit != (v1alpha1.RateLimit{Unit: "Minute", RequestsPerUnit: 6}) {
+		if revokes := strings.HasPrefix(trigger.Template.Name, "revoke-"); revokes && limit != (v1alpha1.RateLimit{Unit: "Minute", RequestsPerUnit: 3}) {
 			t.Errorf("%s starts Jobs without a brake: %v", trigger.Template.Name, limit)
 		}
 	}
