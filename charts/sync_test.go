@@ -221,7 +221,8 @@ func TestDeletedSecretMakesItsJob(t *testing.T) {
 
 // So does an ExternalSecret that is deleted, synced or not.
 func TestDeletedExternalSecretMakesItsJob(t *testing.T) {
-	r := mustRender(t, valuesFiles(t)["externalsecret"], chartutil.ReleaseOptions{})
+	values := with(valuesFiles(t)["externalsecret"], "rules", []any{map[string]any{"namespace": "openstack", "usernames": []any{"*"}, "revoke": true}})
+	r := mustRender(t, values, chartutil.ReleaseOptions{})
 	type m = map[string]any
 	for want, body := range map[string]m{
 		"bound":  {"metadata": m{"name": "es", "namespace": "openstack"}, "spec": m{"target": m{"name": "target"}}, "status": m{"binding": m{"name": "bound"}}},
@@ -232,6 +233,31 @@ func TestDeletedExternalSecretMakesItsJob(t *testing.T) {
 		if got := job.Spec.Template.Spec.Containers[0].Args; !cmp.Equal(got, []string{"revoke", want, "--namespace", "openstack", "--settle=1m", "--limit=3"}) {
 			t.Errorf("%s: arguments %q", want, got)
 		}
+	}
+}
+
+// A Secret whose rule does not say revoke starts no Job: it would be refused, and
+// somebody woken.
+func TestWhoseDeletionCounts(t *testing.T) {
+	rule := func(revoke bool, secrets ...any) any {
+		return map[string]any{"namespace": "openstack", "secrets": secrets, "usernames": []any{"*"}, "revoke": revoke}
+	}
+	values := with(valuesFiles(t)["minimal"], "cluster", "global")
+	values = with(with(values, "revoke.enabled", true), "rules", []any{rule(true, "nautobot-token", "a.b", "site-?*"), rule(false, "other*")})
+	r := mustRender(t, values, chartutil.ReleaseOptions{})
+	for name, want := range map[string]bool{
+		"nautobot-token": true, "a.b": true, "site-1": true, "site-1.x": true,
+		"other": false, "a-b": false, "site-": false, "nautobot-token-2": false, "my-nautobot-token": false,
+	} {
+		event := secretEvent("openstack")
+		event["body"].(map[string]any)["metadata"].(map[string]any)["name"] = name
+		if _, job := fire(t, r, "openstack_gone", event); (job != nil) != want {
+			t.Errorf("%s: a Job: %t", name, job != nil)
+		}
+	}
+	everySecret := with(values, "rules", []any{map[string]any{"namespace": "openstack", "usernames": []any{"*"}, "revoke": true}})
+	if _, job := fire(t, mustRender(t, everySecret, chartutil.ReleaseOptions{}), "openstack_gone", secretEvent("openstack")); job == nil {
+		t.Error("a rule for every Secret starts no Job")
 	}
 }
 

@@ -134,6 +134,20 @@ affinity:
 {{- $namespaces | uniq | sortAlpha | toJson -}}
 {{- end -}}
 
+{{/* The names of the Secrets in a namespace that a rule with `revoke` is for: (list . NAMESPACE), as a regular expression. */}}
+{{- define "nautobot-token.revocableNames" -}}
+{{- $names := list -}}
+{{- $namespace := index . 1 -}}
+{{- range (index . 0).Values.rules -}}
+{{- if and .revoke (eq .namespace $namespace) -}}
+{{- range .secrets | default (list "*") -}}
+{{- $names = append $names (. | replace "." "[.]" | replace "+" "[+]" | replace "*" ".*" | replace "?" ".") -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- printf "^(%s)$" ($names | uniq | sortAlpha | join "|") -}}
+{{- end -}}
+
 {{/* Those of them where a Secret that is deleted starts a Job, as JSON. */}}
 {{- define "nautobot-token.gone" -}}
 {{- if (.Values.revoke | default dict).enabled }}{{ include "nautobot-token.revocable" . }}{{ else }}[]{{ end -}}
