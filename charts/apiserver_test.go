@@ -42,10 +42,14 @@ func TestAPIServerTakesIt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := mustRender(t, values, chartutil.ReleaseOptions{})
 			api.namespace(t, namespace)
-			api.create(t, &corev1.ServiceAccount{ // a Pod needs it
-				TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceAccount"},
-				ObjectMeta: metav1.ObjectMeta{Name: r.job.Spec.Template.Spec.ServiceAccountName, Namespace: namespace},
-			}, false)
+			for _, pod := range pods(r) {
+				if name := pod.Spec.ServiceAccountName; name != "" { // a Pod needs it
+					api.create(t, &corev1.ServiceAccount{
+						TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceAccount"},
+						ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace},
+					}, false)
+				}
+			}
 			for _, o := range r.objects {
 				if o.GetObjectKind().GroupVersionKind().Group == monitoring.GroupName {
 					continue // Prometheus Operator is not there
@@ -53,17 +57,35 @@ func TestAPIServerTakesIt(t *testing.T) {
 				if pod, ok := o.(*corev1.Pod); ok {
 					pod.Spec.PriorityClassName = "" // there is none of that name
 				}
-				api.namespace(t, o.GetNamespace())
+				if o.GetNamespace() != "" {
+					api.namespace(t, o.GetNamespace())
+				}
 				api.create(t, o, true)
+			}
+			for _, cronJob := range r.cronJobs { // a CronJob's Pod is not looked at before it starts
+				api.create(t, jobOf(cronJob), true)
+				api.create(t, podOf(jobOf(cronJob)), true)
 			}
 			if r.eventSource.Spec.Resource["openstack"].Resource != "secrets" {
 				return // its event is another
 			}
-			_, job := fire(t, r, "openstack", secretEvent("openstack"))
-			api.create(t, job, true)
-			api.create(t, podOf(job), true)
+			for event := range r.eventSource.Spec.Resource {
+				_, job := fire(t, r, event, secretEvent("openstack"))
+				api.create(t, job, true)
+				api.create(t, podOf(job), true)
+			}
 		})
 	}
+}
+
+// jobOf is what `kubectl create job --from` makes, without an owner.
+func jobOf(cronJob batchv1.CronJob) *batchv1.Job {
+	job := &batchv1.Job{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "batch/v1", Kind: "Job"},
+		ObjectMeta: *cronJob.Spec.JobTemplate.ObjectMeta.DeepCopy(), Spec: *cronJob.Spec.JobTemplate.Spec.DeepCopy(),
+	}
+	job.Name, job.Namespace = cronJob.Name+"-12345678", cronJob.Namespace
+	return job
 }
 
 func podOf(job *batchv1.Job) *corev1.Pod {

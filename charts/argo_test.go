@@ -53,7 +53,7 @@ func TestArgoEventsAcceptsIt(t *testing.T) {
 				if err != nil || !selector.Matches(labels.Set{"token/type": "nautobot"}) || selector.Matches(labels.Set{}) {
 					t.Errorf("%s: labels %v: %v", event, selector, err)
 				}
-				if source.Filter.AfterStart || source.Namespace != event {
+				if source.Filter.AfterStart || source.Namespace != strings.TrimSuffix(event, "_gone") {
 					t.Errorf("%s: %+v", event, source)
 				}
 			}
@@ -301,7 +301,7 @@ func TestMoreNamespacesThanFit(t *testing.T) {
 		fits := func(n int) (bool, map[string]any) {
 			var rules []any
 			for i := range n {
-				rules = append(rules, map[string]any{"namespace": fmt.Sprintf("a-namespace-with-a-name-of-many-characters-%d", i), "usernames": []any{"*"}})
+				rules = append(rules, map[string]any{"namespace": fmt.Sprintf("a-namespace-with-a-name-of-many-characters-%d", i), "usernames": []any{"*"}, "revoke": true})
 			}
 			values := with(values, "rules", rules)
 			_, err := render(t, values, chartutil.ReleaseOptions{})

@@ -1,6 +1,7 @@
 package charts
 
 import (
+	stdcmp "cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -66,22 +67,34 @@ func checkObjects(t *testing.T, r rendered, release string) {
 		_, isRole := o.(*rbacv1.Role)
 		_, isBinding := o.(*rbacv1.RoleBinding)
 		problems := validation.IsDNS1123Label(o.GetName())
-		if isRole || isBinding {
+		if isRole || isBinding || strings.HasPrefix(kind, "ClusterRole") {
 			problems = validation.IsDNS1123Subdomain(o.GetName())
 		}
 		if problems != nil {
 			t.Errorf("%s: %v", id, problems)
 		}
-		if o.GetNamespace() == "" {
-			t.Errorf("%s has no namespace", id)
+		_, isClusterRole := o.(*rbacv1.ClusterRole)
+		_, isClusterBinding := o.(*rbacv1.ClusterRoleBinding)
+		ofCluster := isClusterRole || isClusterBinding
+		if (o.GetNamespace() == "") != ofCluster {
+			t.Errorf("%s has the wrong scope", id)
 		}
-		if o.GetNamespace() != release && !isRole && !isBinding {
+		if o.GetNamespace() != release && !isRole && !isBinding && !ofCluster {
 			t.Errorf("%s is outside of the release's namespace", id)
 		}
 		checkLabels(t, id, o.GetLabels())
 	}
 	if instance, ok := r.job.Labels["app.kubernetes.io/instance"]; ok {
 		t.Errorf("the Job has instance %s: Argo CD would prune it", instance)
+	}
+	for _, cronJob := range r.cronJobs { // a Job is called after it, and 11 characters more
+		if len(cronJob.Name) > 52 {
+			t.Errorf("CronJob %s has %d characters", cronJob.Name, len(cronJob.Name))
+		}
+		if instance, ok := cronJob.Spec.JobTemplate.Labels["app.kubernetes.io/instance"]; ok {
+			t.Errorf("the Jobs of %s have instance %s: Argo CD would prune them", cronJob.Name, instance)
+		}
+		checkLabels(t, cronJob.Name+"'s Pod", cronJob.Spec.JobTemplate.Spec.Template.Labels)
 	}
 	checkLabels(t, "Job's Pod", r.job.Spec.Template.Labels)
 	checkLabels(t, "EventSource's Pod", r.eventSource.Spec.Template.Metadata.Labels)
@@ -129,6 +142,12 @@ func pods(r rendered) map[string]corev1.PodTemplateSpec {
 		"job":     r.job.Spec.Template,
 		"watcher": argo(r.eventSource.Spec.Template),
 		"sensor":  argo(r.sensor.Spec.Template),
+	}
+	if r.revokeJob != nil {
+		all["revoke"] = r.revokeJob.Spec.Template
+	}
+	for _, cronJob := range r.cronJobs {
+		all[strings.TrimPrefix(cronJob.Name, release+"-")] = cronJob.Spec.JobTemplate.Spec.Template
 	}
 	if r.test != nil {
 		all["job, to test with"] = corev1.PodTemplateSpec{ObjectMeta: r.test.ObjectMeta, Spec: r.test.Spec}
@@ -203,48 +222,71 @@ func TestNamesAtTheirLimits(t *testing.T) {
 	}
 }
 
-// The whole of what the three ServiceAccounts may do.
+// The whole of what the ServiceAccounts may do.
 func TestRights(t *testing.T) {
 	for name, want := range map[string][]string{
 		"minimal": {
 			"nautobot: nautobot-token-job may get secrets [nautobot-superuser]",
 			"nautobot: nautobot-token-sensor may create jobs.batch",
+			"nautobot: nautobot-token-sync may get secrets [nautobot-superuser]",
 			"openstack: nautobot-token-job may create events",
 			"openstack: nautobot-token-job may get secrets",
+			"openstack: nautobot-token-sync may create events",
+			"openstack: nautobot-token-sync may get,list secrets",
 			"openstack: nautobot-token-watcher may list,watch secrets",
 		},
 		"externalsecret": {
 			"argo-events: nautobot-token-job may create events",
 			"argo-events: nautobot-token-job may get secrets",
+			"argo-events: nautobot-token-sync may create events",
+			"argo-events: nautobot-token-sync may get,list secrets",
 			"argo-events: nautobot-token-watcher may list,watch externalsecrets.external-secrets.io",
+			"cluster: nautobot-token-job may get namespaces [openstack]",
 			"nautobot: nautobot-token-job may get secrets [nautobot-superuser]",
 			"nautobot: nautobot-token-sensor may create jobs.batch",
+			"nautobot: nautobot-token-sync may get secrets [nautobot-superuser]",
 			"openstack: nautobot-token-job may create events",
 			"openstack: nautobot-token-job may get secrets [nautobot-token]",
+			"openstack: nautobot-token-sync may create events",
+			"openstack: nautobot-token-sync may get secrets [nautobot-token]",
 			"openstack: nautobot-token-watcher may list,watch externalsecrets.external-secrets.io",
 		},
 		"global": {
 			"argo-events: nautobot-token-job may create events",
 			"argo-events: nautobot-token-job may get secrets [nautobot-token]",
+			"argo-events: nautobot-token-sync may create events",
+			"argo-events: nautobot-token-sync may get secrets [nautobot-token]",
 			"argo-events: nautobot-token-watcher may list,watch externalsecrets.external-secrets.io",
 			"nautobot: nautobot-token-job may create events",
 			"nautobot: nautobot-token-job may get secrets [nautobot-superuser]",
 			"nautobot: nautobot-token-job may get secrets [rxdb-lab-token]",
 			"nautobot: nautobot-token-sensor may create jobs.batch",
+			"nautobot: nautobot-token-sync may create events",
+			"nautobot: nautobot-token-sync may get secrets [nautobot-superuser]",
+			"nautobot: nautobot-token-sync may get secrets [rxdb-lab-token]",
 			"nautobot: nautobot-token-watcher may list,watch externalsecrets.external-secrets.io",
 			"openstack: nautobot-token-job may create events",
 			"openstack: nautobot-token-job may get secrets [nautobot-token]",
+			"openstack: nautobot-token-sync may create events",
+			"openstack: nautobot-token-sync may get secrets [nautobot-token]",
 			"openstack: nautobot-token-watcher may list,watch externalsecrets.external-secrets.io",
 		},
 		"full": {
 			"123: j may create events",
 			"123: j may get secrets",
+			"123: sy may create events",
+			"123: sy may get,list secrets",
 			"123: w may list,watch secrets",
+			"cluster: j may get namespaces [openstack]",
+			"cluster: sy may get namespaces [openstack]",
 			"nautobot: s may create jobs.batch",
 			"openstack: j may create events",
 			"openstack: j may get secrets [extra.token nautobot-token second]",
+			"openstack: sy may create events",
+			"openstack: sy may get secrets [extra.token nautobot-token second]",
 			"openstack: w may list,watch secrets",
 			"secrets: j may get secrets [superuser]",
+			"secrets: sy may get secrets [superuser]",
 		},
 		"own-accounts": nil,
 	} {
@@ -277,33 +319,45 @@ func rights(t *testing.T, r rendered) []string {
 		r.eventSource.Spec.Template.ServiceAccountName,
 		r.sensor.Spec.Template.ServiceAccountName,
 	}
+	for _, cronJob := range r.cronJobs {
+		accounts = append(accounts, cronJob.Spec.JobTemplate.Spec.Template.Spec.ServiceAccountName)
+	}
 	var all []string
 	for _, o := range r.objects {
-		if role, ok := o.(*rbacv1.Role); ok {
-			roles[role.Namespace+"/"+role.Name] = role
+		switch role := o.(type) {
+		case *rbacv1.Role:
+			roles["Role "+role.Namespace+"/"+role.Name] = role
+		case *rbacv1.ClusterRole:
+			roles["ClusterRole "+role.Name] = &rbacv1.Role{Rules: role.Rules}
 		}
 	}
-	for _, o := range r.objects {
-		binding, ok := o.(*rbacv1.RoleBinding)
-		if !ok {
-			continue
-		}
-		role := roles[binding.Namespace+"/"+binding.RoleRef.Name]
-		subject := binding.Subjects[0]
-		if role == nil || len(binding.Subjects) != 1 || subject.Namespace != r.sensor.Namespace || !slices.Contains(accounts, subject.Name) {
-			t.Errorf("RoleBinding %s/%s binds nothing, or nobody of ours", binding.Namespace, binding.Name)
-			continue
+	note := func(role *rbacv1.Role, name string, subject rbacv1.Subject) {
+		if role == nil || subject.Namespace != r.sensor.Namespace || !slices.Contains(accounts, subject.Name) {
+			t.Errorf("%s binds nothing, or nobody of ours", name)
+			return
 		}
 		for _, rule := range role.Rules {
 			what := rule.Resources[0]
 			if group := rule.APIGroups[0]; group != "" {
 				what += "." + group
 			}
-			line := fmt.Sprintf("%s: %s may %s %s", role.Namespace, subject.Name, strings.Join(rule.Verbs, ","), what)
+			line := fmt.Sprintf("%s: %s may %s %s", stdcmp.Or(role.Namespace, "cluster"), subject.Name, strings.Join(rule.Verbs, ","), what)
 			if len(rule.ResourceNames) > 0 {
 				line += fmt.Sprint(" ", rule.ResourceNames)
 			}
 			all = append(all, line)
+		}
+	}
+	for _, o := range r.objects {
+		switch binding := o.(type) {
+		case *rbacv1.RoleBinding:
+			for _, subject := range binding.Subjects {
+				note(roles["Role "+binding.Namespace+"/"+binding.RoleRef.Name], binding.Name, subject)
+			}
+		case *rbacv1.ClusterRoleBinding:
+			for _, subject := range binding.Subjects {
+				note(roles["ClusterRole "+binding.RoleRef.Name], binding.Name, subject)
+			}
 		}
 	}
 	slices.Sort(all)
@@ -325,7 +379,11 @@ func TestServiceAccounts(t *testing.T) {
 			"job":     r.job.Spec.Template.Spec.ServiceAccountName,
 			"watcher": r.eventSource.Spec.Template.ServiceAccountName,
 			"sensor":  r.sensor.Spec.Template.ServiceAccountName,
+			"sync":    syncAccount(r),
 		} {
+			if account == "" {
+				continue
+			}
 			given, _ := at(values, "serviceAccounts."+part+".create")
 			if create := given == nil || given == true; create != made[account] {
 				t.Errorf("%s: %s uses ServiceAccount %s; made: %v", name, part, account, made)
@@ -336,9 +394,9 @@ func TestServiceAccounts(t *testing.T) {
 
 // Selectors choose the Pods that they are meant for, and no others.
 func TestSelectors(t *testing.T) {
-	r := mustRender(t, with(valuesFiles(t)["minimal"], "networkPolicy.enabled", true), chartutil.ReleaseOptions{})
+	r := mustRender(t, valuesFiles(t)["externalsecret"], chartutil.ReleaseOptions{}) // it has all kinds of Pods
 	want := map[string][]string{
-		"NetworkPolicy nautobot-token-job":            {"job"},
+		"NetworkPolicy nautobot-token-job":            {"job", "job, to test with", "revoke", "sync", "sync-quick"},
 		"NetworkPolicy nautobot-token-argo":           {"sensor", "watcher"},
 		"NetworkPolicy nautobot-token-eventbus":       {"eventbus"},
 		"PodDisruptionBudget nautobot-token-eventbus": {"eventbus"},
@@ -423,10 +481,13 @@ func TestJob(t *testing.T) {
 
 func TestNotes(t *testing.T) {
 	files := valuesFiles(t)
+	files["revocable"] = without(files["externalsecret"], "revoke")
 	for name, wanted := range map[string][]string{
-		"minimal":        {"kubectl -n nautobot get secret nautobot-superuser", "`cluster` is not set", "delete pod -l eventsource-name=nautobot-token"},
-		"externalsecret": {"reports every externalsecret", "The EventBus has no volumes", "delete pod -l sensor-name=nautobot-token", "helm -n nautobot test nautobot-token"},
-		"existing-bus":   {"EventBus default does not belong to this release", "sent to Nautobot unencrypted"},
+		"minimal":        {"kubectl -n nautobot get secret nautobot-superuser", "`cluster` is not set", "create job --from=cronjob/nautobot-token-sync nautobot-token-now", "without checking passwords"},
+		"externalsecret": {"where a rule says `revoke` (in openstack), 1m after it was deleted. Deletions whose event", "The EventBus has no volumes", "delete pod -l sensor-name=nautobot-token", "helm -n nautobot test nautobot-token"},
+		"existing-bus":   {"EventBus default does not belong to this release", "sent to Nautobot unencrypted", "`sync` is off", "delete pod -l eventsource-name=nautobot-token"},
+		"full":           {"`sync.suspend` is set", "3m after it was deleted, and by the full sync."},
+		"revocable":      {"A rule says `revoke`, and nothing does it"},
 		"global":         {"argo-events, nautobot, openstack", "kubectl -n argo-events get events", "kubectl -n openstack get events"},
 	} {
 		notes := mustRender(t, files[name], chartutil.ReleaseOptions{}).notes

@@ -163,7 +163,7 @@ func TestReuseValues(t *testing.T) {
 	older := *loadChart(t)
 	older.Values = maps.Clone(older.Values)
 	for _, path := range []string{
-		"monitoring", "test", "networkPolicy.dns", "serviceAccounts.eventBus", "watch.externalSecretVersion", "job.podDeadlineSeconds", "eventBus.sidecarResources",
+		"monitoring", "test", "sync", "revoke", "networkPolicy.dns", "serviceAccounts.eventBus", "serviceAccounts.sync", "watch.externalSecretVersion", "job.podDeadlineSeconds", "eventBus.sidecarResources",
 	} {
 		if _, ok := at(older.Values, path); !ok {
 			t.Errorf("there is no value %s", path)

@@ -17,7 +17,7 @@ func TestNamesAreTexts(t *testing.T) {
 	odd := []string{"123", "1e3", "null", "on", "true", "y", "0x1f", "2024"}
 	var rules []any
 	for _, name := range odd {
-		rules = append(rules, map[string]any{"namespace": name, "secrets": []any{name}, "usernames": []any{name}, "groups": []any{name}, "adoptFrom": []any{name + "/" + name}})
+		rules = append(rules, map[string]any{"namespace": name, "secrets": []any{name}, "usernames": []any{name}, "groups": []any{name}, "adoptFrom": []any{name + "/" + name}, "revoke": true})
 	}
 	for _, name := range odd {
 		values := with(valuesFiles(t)["full"], "rules", rules)

@@ -15,6 +15,7 @@ import (
 
 	"helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chartutil"
+	corev1 "k8s.io/api/core/v1"
 )
 
 // The real program takes the environment that the Job sets, and the policy.
@@ -27,6 +28,24 @@ func TestTheProgramAcceptsIt(t *testing.T) {
 			code, stderr := run(t, env, "", "provision", "nautobot-token", "--namespace", "openstack", "--kubeconfig", "/does/not/exist")
 			if code != 2 || !strings.Contains(stderr, "--kubeconfig") {
 				t.Errorf("exit %d: %s", code, stderr)
+			}
+			// And so do the CronJobs and the Job that revokes, with their own arguments.
+			var others []corev1.PodTemplateSpec
+			for _, cronJob := range r.cronJobs {
+				others = append(others, cronJob.Spec.JobTemplate.Spec.Template)
+			}
+			if r.revokeJob != nil {
+				others = append(others, r.revokeJob.Spec.Template)
+			}
+			for _, pod := range others {
+				args := strings.Split(strings.ReplaceAll(strings.Join(pod.Spec.Containers[0].Args, "\n"), "$(JOB_COMPLETION_INDEX)", "0"), "\n")
+				if args[0] == "revoke" {
+					args[1], args[3] = "nautobot-token", "openstack" // as the Sensor fills them in
+				}
+				code, stderr := run(t, podEnvironment(t, r, pod), "", append(args, "--kubeconfig", "/does/not/exist")...)
+				if code != 2 || !strings.Contains(stderr, "--kubeconfig") {
+					t.Errorf("%q: exit %d: %s", args, code, stderr)
+				}
 			}
 		})
 	}
@@ -79,6 +98,8 @@ func TestSameVerdict(t *testing.T) {
 	add(&good, "rules", rule("adoptFrom", one("openstack/nautobot-token", "iad3.prod/openstack/*")), rule("adoptFrom", one("old?/openstack/nautobot-token")))
 	add(&bad, "rules", rule("adoptFrom", one("openstack")), rule("adoptFrom", one("")), rule("adoptFrom", one("a/b", "/b")), rule("adoptFrom", one("a/b/c/d")), rule("adoptFrom", one("a/b c")))
 	add(&bad, "rules", rule("superuser", "yes"), rule("superUser", true))
+	add(&good, "rules", rule("revoke", true), rule("revoke", false))
+	add(&bad, "rules", rule("revoke", "yes"))
 
 	loose := unchecked(t)
 	for _, of := range []struct {
@@ -172,9 +193,14 @@ func TestTheProgramObeysThePolicy(t *testing.T) {
 // jobEnvironment is the Job's, with its files in a folder here.
 func jobEnvironment(t *testing.T, r rendered) []string {
 	t.Helper()
+	return podEnvironment(t, r, r.job.Spec.Template)
+}
+
+func podEnvironment(t *testing.T, r rendered, pod corev1.PodTemplateSpec) []string {
+	t.Helper()
 	folder := t.TempDir()
 	var env []string
-	for _, variable := range r.job.Spec.Template.Spec.Containers[0].Env {
+	for _, variable := range pod.Spec.Containers[0].Env {
 		if variable.ValueFrom == nil {
 			env = append(env, variable.Name+"="+strings.ReplaceAll(variable.Value, "/etc/nautobot-token/", folder+"/"))
 		}

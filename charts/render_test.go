@@ -57,15 +57,19 @@ var kinds = map[string]func() object{
 	"v1/ServiceAccount": func() object { return new(corev1.ServiceAccount) },
 	"v1/ResourceQuota":  func() object { return new(corev1.ResourceQuota) },
 
-	"rbac.authorization.k8s.io/v1/Role":        func() object { return new(rbacv1.Role) },
-	"rbac.authorization.k8s.io/v1/RoleBinding": func() object { return new(rbacv1.RoleBinding) },
-	"networking.k8s.io/v1/NetworkPolicy":       func() object { return new(networkingv1.NetworkPolicy) },
-	"policy/v1/PodDisruptionBudget":            func() object { return new(policyv1.PodDisruptionBudget) },
-	"monitoring.coreos.com/v1/PodMonitor":      func() object { return new(monitoringv1.PodMonitor) },
-	"monitoring.coreos.com/v1/PrometheusRule":  func() object { return new(monitoringv1.PrometheusRule) },
-	"argoproj.io/v1alpha1/EventBus":            func() object { return new(v1alpha1.EventBus) },
-	"argoproj.io/v1alpha1/EventSource":         func() object { return new(v1alpha1.EventSource) },
-	"argoproj.io/v1alpha1/Sensor":              func() object { return new(v1alpha1.Sensor) },
+	"batch/v1/CronJob": func() object { return new(batchv1.CronJob) },
+
+	"rbac.authorization.k8s.io/v1/Role":               func() object { return new(rbacv1.Role) },
+	"rbac.authorization.k8s.io/v1/RoleBinding":        func() object { return new(rbacv1.RoleBinding) },
+	"rbac.authorization.k8s.io/v1/ClusterRole":        func() object { return new(rbacv1.ClusterRole) },
+	"rbac.authorization.k8s.io/v1/ClusterRoleBinding": func() object { return new(rbacv1.ClusterRoleBinding) },
+	"networking.k8s.io/v1/NetworkPolicy":              func() object { return new(networkingv1.NetworkPolicy) },
+	"policy/v1/PodDisruptionBudget":                   func() object { return new(policyv1.PodDisruptionBudget) },
+	"monitoring.coreos.com/v1/PodMonitor":             func() object { return new(monitoringv1.PodMonitor) },
+	"monitoring.coreos.com/v1/PrometheusRule":         func() object { return new(monitoringv1.PrometheusRule) },
+	"argoproj.io/v1alpha1/EventBus":                   func() object { return new(v1alpha1.EventBus) },
+	"argoproj.io/v1alpha1/EventSource":                func() object { return new(v1alpha1.EventSource) },
+	"argoproj.io/v1alpha1/Sensor":                     func() object { return new(v1alpha1.Sensor) },
 }
 
 var load = sync.OnceValues(func() (*chart.Chart, error) { return loader.Load(chartDir) })
@@ -114,6 +118,10 @@ func render(t *testing.T, values map[string]any, options chartutil.ReleaseOption
 }
 
 func renderChart(of *chart.Chart, values map[string]any, options chartutil.ReleaseOptions) (map[string]string, error) {
+	return renderOn(kubeVersion, of, values, options)
+}
+
+func renderOn(cluster chartutil.KubeVersion, of *chart.Chart, values map[string]any, options chartutil.ReleaseOptions) (map[string]string, error) {
 	options.Revision, options.IsInstall = 1, true
 	if options.Name == "" {
 		options.Name = release
@@ -122,7 +130,7 @@ func renderChart(of *chart.Chart, values map[string]any, options chartutil.Relea
 		options.Namespace = namespace
 	}
 	capabilities := chartutil.DefaultCapabilities.Copy()
-	capabilities.KubeVersion = kubeVersion
+	capabilities.KubeVersion = cluster
 	all, err := chartutil.ToRenderValues(of, values, options, capabilities)
 	if err != nil {
 		return nil, err
@@ -141,6 +149,8 @@ type rendered struct {
 	eventSource *v1alpha1.EventSource
 	sensor      *v1alpha1.Sensor
 	job         *batchv1.Job
+	revokeJob   *batchv1.Job      // nil: nothing is done about a Secret that is deleted
+	cronJobs    []batchv1.CronJob // the full one first
 }
 
 func mustRender(t *testing.T, values map[string]any, options chartutil.ReleaseOptions) rendered {
@@ -180,6 +190,14 @@ func read(t *testing.T, texts map[string]string) rendered {
 					t.Fatalf("the Sensor's Job: %v", err)
 				}
 			}
+			if text := o.Data["revoke.yaml"]; text != "" {
+				r.revokeJob = new(batchv1.Job)
+				if err := readStrictly([]byte(text), r.revokeJob); err != nil {
+					t.Fatalf("the Sensor's Job: %v", err)
+				}
+			}
+		case *batchv1.CronJob:
+			r.cronJobs = append(r.cronJobs, *o)
 		case *corev1.Pod:
 			r.test = o
 		case *v1alpha1.EventBus:

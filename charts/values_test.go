@@ -151,12 +151,48 @@ func TestMistakes(t *testing.T) {
 		},
 		{"job.podDeadlineSeconds", 120, "job.podDeadlineSeconds: 120: want more than timeout (2m)"},
 		{"serviceAccounts.job.name", "nautobot-token-sensor", "job and sensor are both called \"nautobot-token-sensor\""},
+		{"sync.schedule", "30 2 * *", "sync.schedule: \"30 2 * *\": want five fields as cron has them"},
+		{"sync.quickSchedule", "hourly", "sync.quickSchedule: \"hourly\": want five fields"},
+		{"sync", map[string]any{"schedule": "-", "quickSchedule": "-"}, "sync.schedule and sync.quickSchedule are both -"},
+		{"sync.timeZone", "Local", "sync.timeZone: \"Local\": want the name of a time zone"},
+		{"sync.timeZone", "CET+1 ", "sync.timeZone: \"CET+1 \": want the name of a time zone"},
+		{"sync.timeout", "0s", "sync.timeout: \"0s\": want a duration of more than 0"},
+		{"sync.timeout", "1d", "sync.timeout: \"1d\": want a duration such as"},
+		{"sync.activeDeadlineSeconds", 3000, "sync.activeDeadlineSeconds: 3000: want more than sync.timeout (50m)"},
+		{"sync.parallel", 0, "at '/sync/parallel': minimum: got 0, want 1"},
+		{"sync.shards", 0, "at '/sync/shards': minimum: got 0, want 1"},
+		{"sync.prune.limit", 0, "at '/sync/prune/limit': minimum: got 0, want 1"},
+		{"sync.prune.enabled", true, "sync.prune.enabled needs cluster"},
+		{"revoke.enabled", true, "revoke.enabled needs cluster"},
+		{"rules", rule("revoke", "yes"), "at '/rules/0/revoke': got string, want boolean"},
 		{"test.secret", "nautobot-token", "test.secret: \"nautobot-token\": want NAMESPACE/NAME"},
 		{"watch.externalSecretVersion", "v2", "at '/watch/externalSecretVersion': value must be one of"},
 		{"cluster", "Global", "cluster: \"Global\": want a name of lower-case letters"},
 		{"fullnameOverride", strings.Repeat("x", 64), "fullnameOverride: \"xxx"},
 	} {
 		checkRefused(t, with(minimal, c.path, c.value), c.want)
+	}
+
+	ends := with(with(minimal, "cluster", "global"), "rules", rule("revoke", true))
+	for _, c := range []struct {
+		path  string
+		value any
+		want  string
+	}{
+		{"sync", map[string]any{"enabled": false, "prune": map[string]any{"enabled": true}}, "sync.prune.enabled: the full sync does it"},
+		{"sync", map[string]any{"schedule": "-", "prune": map[string]any{"enabled": true}}, "so it needs sync.enabled=true and a sync.schedule other than -"},
+		{"sync.prune", map[string]any{"enabled": true, "settle": "50m"}, "sync.prune.settle: \"50m\": want less than sync.timeout (50m)"},
+		{"sync.prune", map[string]any{"enabled": true, "settle": "0"}, "sync.prune.settle: \"0\": want a duration of more than 0"},
+		{"revoke", map[string]any{"enabled": true, "settle": "0s"}, "revoke.settle: \"0s\": want a duration of more than 0"},
+	} {
+		checkRefused(t, with(ends, c.path, c.value), c.want)
+	}
+	for _, path := range []string{"sync.prune.enabled", "revoke.enabled"} {
+		values := with(ends, path, true)
+		if _, err := render(t, values, chartutil.ReleaseOptions{}); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+		checkRefused(t, with(values, "rules", rule("revoke", false)), path+" needs a rule with revoke: true")
 	}
 }
 

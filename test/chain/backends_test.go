@@ -21,6 +21,7 @@ import (
 // From OpenBao by the clock, an hour made shorter: the credential changes in the
 // backend, and the new token works, with nothing else touched.
 func TestFromOpenBao(t *testing.T) {
+	t.Parallel()
 	e := newExternal(t, "vault", "vault.yaml", openBao.URL, openBao,
 		object{"metadata": object{"name": "vault-token"}, "stringData": object{"token": openBao.Token}})
 	e.object["spec"].(object)["refreshInterval"] = "1s"
@@ -30,6 +31,7 @@ func TestFromOpenBao(t *testing.T) {
 // From a web API when somebody asks for it by an annotation, as the example's
 // interval is an hour.
 func TestFromPasswordSafe(t *testing.T) {
+	t.Parallel()
 	e := newPasswordSafe(t, "passwordsafe")
 	e.test(t)
 }
@@ -277,6 +279,16 @@ func (e *external) wantUntouched(t *testing.T, before corev1.Secret) {
 	if now := e.secret(t); now.ResourceVersion != before.ResourceVersion || now.UID != before.UID {
 		t.Error("the Secret was written to")
 	}
+}
+
+// refreshed is nil when the Secret has the token that the backend has.
+func (e *external) refreshed(ctx context.Context) error {
+	var secret corev1.Secret
+	err := get(ctx, "/api/v1/namespaces/"+e.namespace+"/secrets/"+e.name, &secret)
+	if err == nil && string(secret.Data["token"]) != e.token {
+		err = errors.New("the Secret has not been refreshed")
+	}
+	return err
 }
 
 // allJobs are those for the Secret, when none of them is at work.

@@ -23,6 +23,7 @@ var watchedLabel = map[string]string{"token/type": "nautobot"}
 // A Secret appears, and changes: by then its account is there, then its new
 // token works and the one before does not.
 func TestSecretAppearsAndChanges(t *testing.T) {
+	t.Parallel()
 	a := newAccount(t, watched, "changing")
 	a.save(t)
 	eventually(t, time.Minute, a.usable)
@@ -54,6 +55,7 @@ func TestSecretAppearsAndChanges(t *testing.T) {
 // What has no label, and what lies in a namespace without a rule, starts no
 // Job. The label can be added later.
 func TestNotWatched(t *testing.T) {
+	t.Parallel()
 	unlabelled, elsewhere, last := newAccount(t, watched, "unlabelled"), newAccount(t, "elsewhere", "elsewhere"), newAccount(t, watched, "labelled")
 	unlabelled.saveData(t, nil, unlabelled.data())
 	elsewhere.save(t)
@@ -69,6 +71,7 @@ func TestNotWatched(t *testing.T) {
 // A malformed Secret is refused at once, and not tried again. The reason stands
 // where people look.
 func TestRefused(t *testing.T) {
+	t.Parallel()
 	a := newAccount(t, watched, "malformed")
 	data := a.data()
 	delete(data, "token")
@@ -196,6 +199,7 @@ func TestSuperuserSecretComesLater(t *testing.T) {
 
 // A Secret that was missed is made up for by touching it.
 func TestTouched(t *testing.T) {
+	t.Parallel()
 	a := newAccount(t, watched, "touched")
 	a.save(t)
 	a.wantJobs(t, 1)
@@ -210,6 +214,7 @@ func TestTouched(t *testing.T) {
 
 // A namespace can have a name that YAML would read as a number.
 func TestNamespaceOfDigits(t *testing.T) {
+	t.Parallel()
 	a := newAccount(t, "2024", "digits")
 	a.save(t)
 	eventually(t, time.Minute, a.usable)
@@ -234,6 +239,7 @@ func TestHelmTest(t *testing.T) {
 // A release without a bus that works has no Pods, and its EventSource and Sensor
 // say why: in the words of README.md, which differ.
 func TestNoEventBus(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		eventBus object
 		want     string
@@ -281,6 +287,7 @@ func complains(ctx context.Context, resource, release, want string) error {
 
 // A Pod that is stuck holds its place in the quota no longer than it may run.
 func TestStuckPodsMakeRoom(t *testing.T) {
+	t.Parallel()
 	values := maps.Clone(chartValues)
 	values["nautobot"] = object{"url": "https://" + nautobotHost} // the ConfigMap with the CA is in another namespace
 	values["image"] = object{"repository": imageRepository, "tag": "absent", "pullPolicy": "Never"}

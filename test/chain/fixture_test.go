@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rackerlabs/understack/go/nautobot-token/test/servers"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 )
@@ -61,6 +62,33 @@ func (a *account) saveData(t testing.TB, labels, data map[string]string) {
 	}); err != nil {
 		t.Fatal(redact(err.Error()))
 	}
+}
+
+// remove deletes the Secret.
+func (a *account) remove(t testing.TB) {
+	t.Helper()
+	if err := remove(t.Context(), "Secret", a.namespace, a.name); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// user is the account in Nautobot.
+func (a *account) user(t testing.TB) *servers.NautobotUser {
+	t.Helper()
+	user, err := nautobot.User(t.Context(), a.username)
+	if err != nil || user == nil {
+		t.Fatalf("there is no account %s: %v", a.username, err)
+	}
+	return user
+}
+
+// unusable is nil when Nautobot does not accept the token.
+func (a *account) unusable(ctx context.Context) error {
+	status, err := ask(ctx, a.token, "users/config/", nil)
+	if err == nil && status != http.StatusForbidden && status != http.StatusUnauthorized {
+		err = fmt.Errorf("Nautobot answers %d", status)
+	}
+	return err
 }
 
 // usable is nil when Nautobot knows the token.

@@ -24,6 +24,7 @@ const (
 	byExternalSecret = "by-external-secret-nautobot-token" // of the other release, the names of its objects
 	home             = "nautobot"                          // namespace of both
 	watched          = "openstack"
+	ending           = "ending"     // namespace of accounts that end with their Secret
 	stuck            = "stuck"      // namespace of a release whose Pods do not start
 	busVolume        = "bus-volume" // a folder of the node
 	nautobotHost     = "nautobot.nautobot.svc"
@@ -46,8 +47,12 @@ var chartValues = object{
 		object{"namespace": "vault", "usernames": []string{"svc-vault"}},
 		object{"namespace": "passwordsafe", "usernames": []string{"svc-passwordsafe"}},
 		object{"namespace": "2024", "usernames": []string{"svc-*"}},
+		object{"namespace": ending, "usernames": []string{"svc-*"}, "revoke": true},
+		object{"namespace": "ending-many", "usernames": []string{"svc-*"}, "revoke": true},
 	},
 	"rotationGrace": "0s",
+	"sync":          object{"suspend": true}, // it runs when a test says so
+	"revoke":        object{"enabled": true, "settle": "5s", "perMinute": 60},
 	"eventBus":      object{"replicas": 1},
 	"test":          object{"secret": watched + "/tested"},
 }
@@ -55,7 +60,7 @@ var chartValues = object{
 // install does what the README says: a namespace, the superuser's Secret, the
 // chart.
 func install(ctx context.Context) error {
-	for _, name := range []string{home, watched, "elsewhere", "vault", "passwordsafe", "refreshed", "2024", "billing", stuck} {
+	for _, name := range []string{home, watched, "elsewhere", "vault", "passwordsafe", "refreshed", "2024", "billing", stuck, ending, "ending-many"} {
 		if err := apply(ctx, object{
 			"apiVersion": "v1", "kind": "Namespace",
 			"metadata": object{"name": name, "labels": object{"pod-security.kubernetes.io/enforce": "restricted"}},
@@ -80,6 +85,7 @@ func install(ctx context.Context) error {
 	// Its Jobs have a proxy that is not there: what is in the cluster does without.
 	other := maps.Clone(chartValues)
 	delete(other, "test")
+	delete(other, "revoke")
 	other["eventBus"] = object{"persistence": object{"enabled": false}}
 	other["watch"] = object{"source": "externalsecret"}
 	other["rules"] = []any{object{"namespace": "refreshed", "usernames": []string{"svc-refreshed"}}}
@@ -158,7 +164,7 @@ func serveNautobot(ctx context.Context) error {
 }
 
 // listening is nil when a release hears everything: the EventSource is ready,
-// and the Sensor has a place on the bus for each namespace. Until then an event
+// and the Sensor has a place on the bus for each trigger. Until then an event
 // may be lost.
 func listening(ctx context.Context, release string) error {
 	for _, part := range []string{"eventsource-name", "sensor-name"} {
@@ -174,12 +180,18 @@ func listening(ctx context.Context, release string) error {
 	if err != nil {
 		return err
 	}
-	namespaces := len(chartValues["rules"].([]any))
-	if release == byExternalSecret {
-		namespaces = 1
+	triggers := 0
+	for _, rule := range chartValues["rules"].([]any) {
+		triggers++
+		if rule.(object)["revoke"] == true {
+			triggers++
+		}
 	}
-	if stream.State.Consumers != namespaces {
-		return fmt.Errorf("the Sensor listens for %d namespaces, want %d", stream.State.Consumers, namespaces)
+	if release == byExternalSecret {
+		triggers = 1
+	}
+	if stream.State.Consumers != triggers {
+		return fmt.Errorf("the Sensor listens for %d triggers, want %d", stream.State.Consumers, triggers)
 	}
 	return nil
 }

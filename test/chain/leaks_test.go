@@ -35,7 +35,7 @@ func nothingLeaks(ctx context.Context) error {
 		}
 	}
 	for _, path := range []string{
-		"/apis/batch/v1/jobs", "/api/v1/pods", "/api/v1/events", "/apis/events.k8s.io/v1/events", "/api/v1/configmaps",
+		"/apis/batch/v1/jobs", "/apis/batch/v1/cronjobs", "/api/v1/pods", "/api/v1/events", "/apis/events.k8s.io/v1/events", "/api/v1/configmaps",
 		"/apis/apps/v1/deployments", "/apis/apps/v1/statefulsets",
 		"/apis/argoproj.io/v1alpha1/eventbus", "/apis/argoproj.io/v1alpha1/eventsources", "/apis/argoproj.io/v1alpha1/sensors",
 	} {

@@ -4,6 +4,7 @@ package chain
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -30,6 +31,11 @@ const (
 )
 
 func TestMain(m *testing.M) {
+	// Those that need nothing for themselves run at the same time, when the others
+	// are done. They wait more than they compute.
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		panic(err)
+	}
 	code, err := runAll(m)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "chain:", redact(err.Error()))
@@ -57,7 +63,7 @@ func runAll(m *testing.M) (int, error) {
 }
 
 func startNautobot(ctx context.Context) (err error) {
-	if nautobot, err = servers.StartNautobot(ctx, "3.2.7"); err != nil {
+	if nautobot, err = servers.StartNautobot(ctx, "3.2.7", servers.CheapPasswords); err != nil {
 		return err
 	}
 	keepSecret("superuser token", nautobot.Token)

@@ -158,7 +158,16 @@ func TestBusLost(t *testing.T) {
 	if err := e.usable(t.Context()); err == nil {
 		t.Error("the chain has gone on")
 	}
+	eventually(t, time.Minute, e.refreshed)
+	runSync(t, byExternalSecret+"-sync")
+	if err := e.usable(t.Context()); err != nil {
+		t.Errorf("after a sync: %v", err)
+	}
 
+	// What changes now is found when the chain works again.
+	e.renewToken()
+	e.put(t, e.credential())
+	e.refresh(t)
 	for _, label := range []string{"sensor-name=", "eventsource-name="} {
 		gone, err := pods(t.Context(), label+byExternalSecret)
 		if err != nil {

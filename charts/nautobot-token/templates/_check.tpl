@@ -4,6 +4,8 @@
 {{- include "nautobot-token.checkRules" . -}}
 {{- include "nautobot-token.checkTexts" . -}}
 {{- include "nautobot-token.checkJob" . -}}
+{{- include "nautobot-token.checkSync" . -}}
+{{- include "nautobot-token.checkRevoke" . -}}
 {{- include "nautobot-token.checkEventBus" . -}}
 {{- include "nautobot-token.checkServiceAccounts" . -}}
 {{- end -}}
@@ -87,6 +89,7 @@
 {{- $short := list (printf `^(%s)?$` $label) "want a name of at most 63 lower-case letters, digits and -" -}}
 {{- $key := list `^[A-Za-z0-9._-]*$` "want a key of letters, digits, - _ and ." -}}
 {{- $duration := list `^(0|([0-9]{1,6}(\.[0-9]{1,9})?(ns|us|ms|s|m|h))+)$` "want a duration such as 90s, 30m or 1h; a day is 24h" -}}
+{{- $maybe := list (printf `^(%s)?$` (index $duration 0)) (index $duration 1) -}}
 {{- $texts := dict
       "nautobot.caBundle.configMap" $name
       "nautobot.caBundle.secret" $name
@@ -114,6 +117,11 @@
       "serviceAccounts.sensor.name" $name
       "serviceAccounts.job.name" $name
       "serviceAccounts.eventBus.name" $name
+      "serviceAccounts.sync.name" $name
+      "sync.timeout" $maybe
+      "sync.timeZone" (list `^([A-Z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*)?$` "want the name of a time zone, such as Europe/Berlin or Etc/UTC")
+      "sync.prune.settle" $maybe
+      "revoke.settle" $maybe
       "test.secret" (list (printf `^(%s/%s)?$` $label $subdomain) "want NAMESPACE/NAME of a labelled Secret, or nothing")
       "nameOverride" $short
       "fullnameOverride" $short
@@ -159,6 +167,76 @@
 {{- fail (printf "job.extraVolumeMounts: %q: there is no volume of that name in job.extraVolumes" .name) -}}
 {{- end -}}
 {{- $paths = append $paths .mountPath -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What the API server would say of a CronJob only when it is installed. */}}
+{{- define "nautobot-token.checkSync" -}}
+{{- with .Values.sync -}}
+{{- if .enabled -}}
+{{- $number := dict "minute" `[0-5]?[0-9]` "hour" `([01]?[0-9]|2[0-3])` "day" `([1-9]|0[1-9]|[12][0-9]|3[01])`
+      "month" `(0?[1-9]|1[0-2]|(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec))` "weekday" `([0-6]|(?i:sun|mon|tue|wed|thu|fri|sat))` -}}
+{{- $fields := list -}}
+{{- range list "minute" "hour" "day" "month" "weekday" -}}
+{{- $item := printf `([*?]|%s(-%s)?)(/0*[1-9][0-9]*)?` (get $number .) (get $number .) -}}
+{{- $fields = append $fields (printf `%s(,%s)*` $item $item) -}}
+{{- end -}}
+{{- $pattern := printf `^(-|@(yearly|annually|monthly|weekly|daily|midnight|hourly)|%s)?$` (join " +" $fields) -}}
+{{- range $key := list "schedule" "quickSchedule" -}}
+{{- $schedule := get $.Values.sync $key | default "" -}}
+{{- if not (regexMatch $pattern $schedule) -}}
+{{- fail (printf "sync.%s: %q: want five fields as cron has them, such as \"30 2 * * *\", or @daily and the like, - for never, or nothing for a time that the chart chooses" $key $schedule) -}}
+{{- end -}}
+{{- end -}}
+{{- if and (eq .schedule "-") (eq .quickSchedule "-") -}}
+{{- fail "sync.schedule and sync.quickSchedule are both -, so nothing would run: set sync.enabled=false" -}}
+{{- end -}}
+{{- if eq .timeZone "Local" -}}
+{{- fail "sync.timeZone: \"Local\": want the name of a time zone, such as Europe/Berlin or Etc/UTC" -}}
+{{- end -}}
+{{- $timeout := include "nautobot-token.seconds" .timeout | int -}}
+{{- if eq $timeout 0 -}}
+{{- fail (printf "sync.timeout: %q: want a duration of more than 0, such as 50m" .timeout) -}}
+{{- end -}}
+{{- with .activeDeadlineSeconds -}}
+{{- if le (int .) $timeout -}}
+{{- fail (printf "sync.activeDeadlineSeconds: %d: want more than sync.timeout (%s), or 0 for a limit that fits it" (int .) $.Values.sync.timeout) -}}
+{{- end -}}
+{{- end -}}
+{{- if and (gt (int .shards) 1) (not (semverCompare ">=1.29-0" $.Capabilities.KubeVersion.Version)) -}}
+{{- fail (printf "sync.shards: %d: Jobs that try each shard again need Kubernetes 1.29 or newer, and this is %s: set sync.shards=1" (int .shards) $.Capabilities.KubeVersion.Version) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Ending accounts needs to know whose they are, and somebody who said so. */}}
+{{- define "nautobot-token.checkRevoke" -}}
+{{- $on := list -}}
+{{- with .Values.revoke }}{{ if .enabled }}{{ $on = append $on "revoke" }}{{ end }}{{ end -}}
+{{- with .Values.sync }}{{ if (.prune | default dict).enabled }}{{ $on = append $on "sync.prune" }}{{ end }}{{ end -}}
+{{- range $part := $on -}}
+{{- $values := $.Values -}}
+{{- range splitList "." $part }}{{ $values = get $values . }}{{ end -}}
+{{- if not $.Values.cluster -}}
+{{- fail (printf "%s.enabled needs cluster: without the cluster's name, another cluster's accounts could be taken for those of Secrets that are gone" $part) -}}
+{{- end -}}
+{{- if not (fromJsonArray (include "nautobot-token.revocable" $)) -}}
+{{- fail (printf "%s.enabled needs a rule with revoke: true: without one no account may be taken out of service" $part) -}}
+{{- end -}}
+{{- if eq (include "nautobot-token.seconds" $values.settle) "0" -}}
+{{- fail (printf "%s.settle: %q: want a duration of more than 0, such as 2m: a Secret that is deleted and made again is gone for a moment" $part $values.settle) -}}
+{{- end -}}
+{{- end -}}
+{{- if has "sync.prune" $on -}}
+{{- with .Values.sync -}}
+{{- if or (not .enabled) (eq .schedule "-") -}}
+{{- fail "sync.prune.enabled: the full sync does it, so it needs sync.enabled=true and a sync.schedule other than -" -}}
+{{- end -}}
+{{- if ge (include "nautobot-token.seconds" .prune.settle | int) (include "nautobot-token.seconds" .timeout | int) -}}
+{{- fail (printf "sync.prune.settle: %q: want less than sync.timeout (%s)" .prune.settle .timeout) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 

@@ -127,6 +127,59 @@ affinity:
 {{- $namespaces | uniq | sortAlpha | toJson -}}
 {{- end -}}
 
+{{/* The namespaces with a rule that says `revoke`, each once, as JSON. */}}
+{{- define "nautobot-token.revocable" -}}
+{{- $namespaces := list -}}
+{{- range .Values.rules }}{{ if .revoke }}{{ $namespaces = append $namespaces .namespace }}{{ end }}{{ end -}}
+{{- $namespaces | uniq | sortAlpha | toJson -}}
+{{- end -}}
+
+{{/* The names of the Secrets in a namespace that a rule with `revoke` is for: (list . NAMESPACE), as a regular expression. */}}
+{{- define "nautobot-token.revocableNames" -}}
+{{- $names := list -}}
+{{- $namespace := index . 1 -}}
+{{- range (index . 0).Values.rules -}}
+{{- if and .revoke (eq .namespace $namespace) -}}
+{{- range .secrets | default (list "*") -}}
+{{- $names = append $names (. | replace "." "[.]" | replace "+" "[+]" | replace "*" ".*" | replace "?" ".") -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- printf "^(%s)$" ($names | uniq | sortAlpha | join "|") -}}
+{{- end -}}
+
+{{/* Those of them where a Secret that is deleted starts a Job, as JSON. */}}
+{{- define "nautobot-token.gone" -}}
+{{- if (.Values.revoke | default dict).enabled }}{{ include "nautobot-token.revocable" . }}{{ else }}[]{{ end -}}
+{{- end -}}
+
+{{/* Whether `sync` ends accounts: "true", or nothing. */}}
+{{- define "nautobot-token.prunes" -}}
+{{- with .Values.sync -}}
+{{- if and .enabled (.prune | default dict).enabled }}true{{ end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The CronJobs, as YAML: their names and when they run. A Job's name is the CronJob's and 11 characters more, so 52 are left. The minute,
+and the hour of the night, come from the names of cluster and release, so that not all clusters ask Nautobot at the same time. */}}
+{{- define "nautobot-token.cronJobs" -}}
+{{- if (.Values.sync | default dict).enabled -}}
+{{- $hash := printf "%s/%s/%s" .Values.cluster .Release.Namespace .Release.Name | adler32sum | int64 -}}
+{{- $minute := mod $hash 60 -}}
+{{- $schedules := dict
+      "sync" (.Values.sync.schedule | default (printf "%d %d * * *" $minute (mod (div $hash 60) 5)))
+      "sync-quick" (.Values.sync.quickSchedule | default (printf "%d * * * *" (mod (add $minute 30) 60)))
+-}}
+{{- range $suffix, $schedule := $schedules }}
+{{- if ne $schedule "-" }}
+- name: {{ printf "%s-%s" (include "nautobot-token.cut" (list (include "nautobot-token.fullname" $) (sub 51 (len $suffix)))) $suffix | quote }}
+  schedule: {{ $schedule | quote }}
+  quick: {{ eq $suffix "sync-quick" }}
+{{- end }}
+{{- end }}
+{{- end -}}
+{{- end -}}
+
 {{/* The names of the Secrets that the rules of a namespace allow: (list . NAMESPACE), as JSON. None where a glob allows any. */}}
 {{- define "nautobot-token.secretNames" -}}
 {{- $names := list -}}
