@@ -206,14 +206,14 @@ func (c *Chain) ended(ctx context.Context, r *Report, job *kube.Job) {
 	}
 	code, why := lastWords(pods)
 	logs := []string{c.kubectl("logs job/%s", job.Metadata.Name)}
-	switch reason := job.Status.Conditions.Get("Failed").Reason; {
-	case code == 3:
+	switch code {
+	case 3:
 		r.Fail(append(logs, fmt.Sprintf("kubectl -n %s get events --field-selector involvedObject.name=%s", c.namespace, c.name)),
 			"failed with exit code 3, the Secret was refused: %s. The next change of the Secret starts a new Job", why)
-	case code == 2:
+	case 2:
 		r.Fail(append(logs, c.upgrade("--values VALUES")...), "failed with exit code 2, a mistake in the chart's values: %s", why)
 	default:
-		r.Fail(append(logs, c.Touch(ctx)...), "failed (%s), and is not tried again: %s", word(reason), why)
+		r.Fail(append(logs, c.Touch(ctx)...), "failed (%s), and is not tried again: %s", word(job.Status.Conditions.Get("Failed").Reason), why)
 	}
 }
 

@@ -154,6 +154,7 @@ func TestBusLost(t *testing.T) {
 			e.refresh(t)
 			return logHas(ctx, label+byExternalSecret, sign)
 		})
+		e.wantFinding(t, "failed", strings.TrimSuffix(label, "-name="), sign)
 	}
 	if err := e.usable(t.Context()); err == nil {
 		t.Error("the chain has gone on")
