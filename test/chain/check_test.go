@@ -168,11 +168,12 @@ func TestCheckSecret(t *testing.T) {
 	elsewhere.save(t)
 	elsewhere.wantFinding(t, "failed", "rule/elsewhere/no-rule", "has no rule for Secret", ofRelease(home, release)...)
 	elsewhere.wantFinding(t, "failed", "eventsource/", "does not watch namespace elsewhere", ofRelease(home, release)...)
-	data := a.data()
+	refused := newAccount(t, watched, "no-token")
+	data := refused.data()
 	delete(data, "token")
-	a.saveData(t, watchedLabel, data)
-	a.wantFinding(t, "failed", "keys/openstack/unseen", `key "token" is missing`)
-	a.wantFinding(t, "failed", "job/nautobot/", "exit code 3, the Secret was refused: key \"token\" is missing")
+	refused.saveData(t, watchedLabel, data)
+	refused.wantFinding(t, "failed", "keys/openstack/no-token", `key "token" is missing`)
+	refused.wantFinding(t, "failed", "job/nautobot/", `exit code 3, the Secret was refused: key "token" is missing`)
 }
 
 // Somebody else has the account.
