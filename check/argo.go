@@ -40,10 +40,7 @@ func (c *Chain) EventBus(ctx context.Context) []Finding {
 		r.Warn(nil, "not known: the EventSource names it, which could not be read")
 		return r.Findings
 	}
-	name := source.Spec.EventBusName
-	if name == "" {
-		name = "default"
-	}
+	name := busOf(source)
 	r.Object += "/" + name
 	bus, err := kube.Get(ctx, c.cluster, kube.EventBuses, c.release.Namespace, name)
 	if errors.Is(err, kube.ErrAbsent) {
@@ -65,6 +62,14 @@ func (c *Chain) EventBus(ctx context.Context) []Finding {
 		r.OK("ready, %d of %d servers", len(running), wanted)
 	}
 	return r.Findings
+}
+
+// busOf is the name of the bus that an EventSource or a Sensor uses.
+func busOf(user kube.ArgoObject) string {
+	if user.Spec.EventBusName == "" {
+		return "default"
+	}
+	return user.Spec.EventBusName
 }
 
 // conditions says which of an object's conditions are not met.
@@ -109,7 +114,7 @@ func (c *Chain) runs(ctx context.Context, r *Report, label string, wanted int) [
 		}
 	}
 	if seen < wanted && r.fine() {
-		r.Fail([]string{c.kubectl("get pods -l %s", label), c.kubectl("get events --field-selector type=Warning")}, "%d Pods of %d", seen, wanted)
+		r.Fail([]string{c.kubectl("get pods -l %s", Quote(label)), c.kubectl("get events --field-selector type=Warning")}, "%d Pods of %d", seen, wanted)
 	}
 	return running
 }
@@ -122,11 +127,13 @@ func (c *Chain) pod(ctx context.Context, r *Report, pod kube.Pod) {
 		c.unscheduled(ctx, r, pod)
 		return
 	}
+	state := ""
 	for _, container := range pod.Status.ContainerStatuses {
 		waiting := container.State.Waiting
 		if waiting == nil {
 			continue
 		}
+		state = " (" + word(waiting.Reason) + ")"
 		switch waiting.Reason {
 		case "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull":
 			r.Fail(describe, "Pod %s: %s: the image of container %s cannot be had: its name, its tag, or imagePullSecrets is wrong", name, waiting.Reason, container.Name)
@@ -140,10 +147,10 @@ func (c *Chain) pod(ctx context.Context, r *Report, pod kube.Pod) {
 		return
 	}
 	if young := c.now().Sub(pod.Metadata.CreationTimestamp) < startTime; young {
-		r.Warn(nil, "Pod %s has just been created, and is not ready yet", name)
+		r.Warn(nil, "Pod %s has just been created, and is not ready yet%s", name, state)
 		return
 	}
-	r.Fail(describe, "Pod %s is not ready", name)
+	r.Fail(describe, "Pod %s is not ready%s: an image, a volume, a ConfigMap or a Secret may be missing, or its program does not start", name, state)
 }
 
 // unscheduled says why there is no node for a Pod.

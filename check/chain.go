@@ -30,20 +30,20 @@ type Chain struct {
 // NewChain makes the chain of a release, nil if there is none, for a Secret.
 func NewChain(cluster *kube.Client, release *Release, namespace, name string, now func() time.Time) *Chain {
 	c := &Chain{cluster: cluster, release: release, namespace: namespace, name: name, now: now}
-	c.source = once(func(ctx context.Context) (kube.ArgoObject, error) {
+	c.source = Once(func(ctx context.Context) (kube.ArgoObject, error) {
 		return ofRelease(ctx, c, kube.EventSources, "watcher")
 	})
-	c.sensor = once(func(ctx context.Context) (kube.ArgoObject, error) {
+	c.sensor = Once(func(ctx context.Context) (kube.ArgoObject, error) {
 		return ofRelease(ctx, c, kube.Sensors, "sensor")
 	})
-	c.pods = once(func(ctx context.Context) ([]kube.Pod, error) {
+	c.pods = Once(func(ctx context.Context) ([]kube.Pod, error) {
 		return kube.List(ctx, cluster, kube.Pods, kube.Selection{Namespace: release.Namespace, Fields: "status.phase!=Succeeded,status.phase!=Failed"})
 	})
-	c.secret = once(func(ctx context.Context) (kube.Object, error) {
+	c.secret = Once(func(ctx context.Context) (kube.Object, error) {
 		return kube.Get(ctx, cluster, kube.SecretObjects, namespace, name)
 	})
-	c.externalSecrets = once(c.readExternalSecrets)
-	c.job = once(c.readJob)
+	c.externalSecrets = Once(c.readExternalSecrets)
+	c.job = Once(c.readJob)
 	return c
 }
 

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/rackerlabs/understack/go/nautobot-token/kube"
@@ -89,8 +90,8 @@ func Walk(ctx context.Context, links []Link, tell func(Finding)) {
 	}
 }
 
-// once makes a read that several links need. It is sent once.
-func once[T any](read func(context.Context) (T, error)) func(context.Context) (T, error) {
+// Once makes a question that several links have. It is asked once.
+func Once[T any](read func(context.Context) (T, error)) func(context.Context) (T, error) {
 	var (
 		do    sync.Once
 		value T
@@ -100,4 +101,14 @@ func once[T any](read func(context.Context) (T, error)) func(context.Context) (T
 		do.Do(func() { value, err = read(ctx) })
 		return value, err
 	}
+}
+
+// Quote makes a text one word of a shell. Some of what commands name is not an
+// object's name, which the API server checks, but what somebody wrote into one.
+func Quote(text string) string {
+	const harmless = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.:/="
+	if text != "" && strings.Trim(text, harmless) == "" {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }

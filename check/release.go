@@ -95,11 +95,15 @@ func (r *Release) readTemplate(text string) {
 	}
 }
 
-// Setting is the value of a variable of the Jobs; empty: it has none.
+// Setting is the value of a variable of the Jobs, of which Kubernetes takes the
+// last; empty: it has none, or one that only a Job sees.
 func (r Release) Setting(variable string) string {
 	for _, container := range r.template.Spec.Containers {
-		for _, one := range container.Env {
-			if container.Name == program && one.Name == variable && !strings.Contains(one.Value, "$(") {
+		for _, one := range slices.Backward(container.Env) {
+			if container.Name == program && one.Name == variable {
+				if strings.Contains(one.Value, "$(") {
+					return ""
+				}
 				return one.Value
 			}
 		}
@@ -131,7 +135,8 @@ func (r Release) CA(ctx context.Context, cluster *kube.Client) (bundle string, r
 			continue
 		}
 		kind, name, _ := strings.Cut(report.Object, "/"+r.Namespace+"/")
-		create := fmt.Sprintf("kubectl -n %s create %s %s --from-file=%s=FILE", r.Namespace, map[string]string{"configmap": "configmap", "secret": "secret generic"}[kind], name, key)
+		create := fmt.Sprintf("kubectl -n %s create %s %s --from-file=%s=FILE",
+			r.Namespace, map[string]string{"configmap": "configmap", "secret": "secret generic"}[kind], Quote(name), Quote(key))
 		switch {
 		case errors.Is(err, kube.ErrAbsent):
 			report.Fail([]string{create}, "it is missing, and should hold the CA of Nautobot: no Pod of a Job can start without it")

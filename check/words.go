@@ -127,8 +127,8 @@ func (c *Chain) sensorLog(ctx context.Context, r *Report, sensor kube.ArgoObject
 	case busIsNew:
 		r.Fail(c.renewBoth(name), "the bus came back empty (%s): it no longer knows the EventSource and the Sensor", said)
 	case noPeers:
-		bus := sensor.Spec.EventBusName
-		r.Fail([]string{c.kubectl("delete pod -l eventbus-name=%s", bus)},
+		bus := busOf(sensor)
+		r.Fail([]string{c.kubectl("delete pod -l %s", Quote("eventbus-name="+bus))},
 			"the servers of the new bus do not see each other (%s): start them again. Never do that to a bus without volumes that has worked", said)
 	case notConnected, notReconnected:
 		r.Fail([]string{c.kubectl("get eventbus")}, "it does not reach the bus")

@@ -32,7 +32,8 @@ writes nothing anywhere. Without NAME it looks only at what all Secrets have in
 common: the installed chart, and Nautobot.
 
 Each link is ok, a warning or failed; the commands that mend it stand below it.
-What you may not read is a warning that says so.
+What you may not read is a warning that says so. With -o json each link is an
+object with object, status, text and mend.
 
 Settings that are not given come from the installed chart. Its namespace is
 --release-namespace, or is found by the chart's labels. Passwords and tokens are

@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/rackerlabs/understack/go/nautobot-token/check"
@@ -29,26 +28,13 @@ type serverCheck struct {
 
 func newServerCheck(c *checker, chain *check.Chain) *serverCheck {
 	s := &serverCheck{checker: c, chain: chain}
-	s.secret = once(func(ctx context.Context) (provision.Secret, error) { return c.cluster.Secret(ctx, c.namespace, c.name) })
-	s.token = once(func(ctx context.Context) (provision.Sensitive, error) { return c.superuserToken(ctx, c.cluster) })
+	s.secret = check.Once(func(ctx context.Context) (provision.Secret, error) { return c.cluster.Secret(ctx, c.namespace, c.name) })
+	s.token = check.Once(func(ctx context.Context) (provision.Sensitive, error) { return c.superuserToken(ctx, c.cluster) })
 	s.enters = func() func(context.Context) error {
-		ask := once(func(ctx context.Context) (struct{}, error) { return struct{}{}, s.enter(ctx) })
+		ask := check.Once(func(ctx context.Context) (struct{}, error) { return struct{}{}, s.enter(ctx) })
 		return func(ctx context.Context) error { _, err := ask(ctx); return err }
 	}()
 	return s
-}
-
-// once makes a question that several links have. It is asked once.
-func once[T any](ask func(context.Context) (T, error)) func(context.Context) (T, error) {
-	var (
-		do    sync.Once
-		value T
-		err   error
-	)
-	return func(ctx context.Context) (T, error) {
-		do.Do(func() { value, err = ask(ctx) })
-		return value, err
-	}
 }
 
 // keys looks at the data of the Secret, with the eyes of provision.
@@ -132,8 +118,8 @@ func (s *serverCheck) rule(ctx context.Context) []check.Finding {
 // superuser looks for the superuser token.
 func (s *serverCheck) superuser(ctx context.Context) []check.Finding {
 	r := check.Report{Object: "secret/" + s.superuserSecret}
-	create := fmt.Sprintf("kubectl -n %s create secret generic %s --from-file=apitoken=FILE", s.superuserNamespace(), s.superuserName())
-	describe := fmt.Sprintf("kubectl -n %s describe secret %s", s.superuserNamespace(), s.superuserName())
+	create := s.createSuperuser()
+	describe := fmt.Sprintf("kubectl -n %s describe secret %s", check.Quote(s.superuserNamespace()), check.Quote(s.superuserName()))
 	if !s.settings.token.Empty() {
 		r.OK("not needed: the superuser token is in the environment")
 		return r.Findings
@@ -161,6 +147,12 @@ func (s *serverCheck) superuser(ctx context.Context) []check.Finding {
 		r.OK("holds the superuser token")
 	}
 	return r.Findings
+}
+
+// createSuperuser is the command that makes the Secret with the superuser token.
+func (s *serverCheck) createSuperuser() string {
+	return fmt.Sprintf("kubectl -n %s create secret generic %s --from-file=%s=FILE",
+		check.Quote(s.superuserNamespace()), check.Quote(s.superuserName()), check.Quote(s.tokenKeys()[0]))
 }
 
 // A check does not wait for a Nautobot that is away, and gives a slow one time.
@@ -218,12 +210,12 @@ func (s *serverCheck) nautobot(ctx context.Context) []check.Finding {
 	case errors.Is(err, errNoURL), errors.Is(err, errNoToken):
 		r.Warn(nil, "%v", err)
 	case errors.Is(err, provision.ErrInvalidToken), errors.Is(err, provision.ErrTokenExpired), errors.Is(err, provision.ErrUserInactive):
-		r.Fail([]string{fmt.Sprintf("kubectl -n %s create secret generic %s --from-file=apitoken=FILE --dry-run=client -o yaml | kubectl apply -f -", s.superuserNamespace(), s.superuserName())},
+		r.Fail([]string{s.createSuperuser() + " --dry-run=client -o yaml | kubectl apply -f -"},
 			"the superuser token is not accepted (%v): make one in Nautobot, and put it into its Secret", err)
 	case err != nil && s.onlyInside(err):
 		r.Warn(s.insteadFromInside(), "not known: %s is a name for inside the cluster, and cannot be reached from here", s.nautobotURL.Hostname())
 	case err != nil:
-		r.Fail([]string{fmt.Sprintf("curl -v %s/api/", s.nautobotURL)}, "%v", err)
+		r.Fail([]string{"curl -v " + check.Quote(s.nautobotURL.String()+"/api/")}, "%v", err)
 	default:
 		s.rights(ctx, &r)
 	}
@@ -243,11 +235,15 @@ func (s *serverCheck) insteadFromInside() (commands []string) {
 	if s.release != nil {
 		commands = append(commands, fmt.Sprintf("helm -n %s test %s --logs", s.release.Namespace, s.release.Name))
 	}
+	which := ""
+	if s.name != "" {
+		which = " " + s.name + " -n " + s.namespace
+	}
 	service, rest, _ := strings.Cut(s.nautobotURL.Hostname(), ".")
 	namespace, _, _ := strings.Cut(rest, ".")
 	if s.nautobotURL.Scheme == "http" && namespace != "" {
-		commands = append(commands, fmt.Sprintf("kubectl -n %s port-forward service/%s 8080:80", namespace, service),
-			strings.TrimSpace("nautobot-token check "+s.name)+" --nautobot-url http://localhost:8080")
+		commands = append(commands, fmt.Sprintf("kubectl -n %s port-forward %s 8080:80", check.Quote(namespace), check.Quote("service/"+service)),
+			"nautobot-token check"+which+" --nautobot-url http://localhost:8080")
 	}
 	return commands
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -167,6 +168,9 @@ func (c *checker) fromRelease(ctx context.Context) []check.Finding {
 		}
 	}
 	c.options = c.given.options
+	if jobs, err := url.Parse(c.release.Setting("NAUTOBOT_URL")); err == nil && jobs.Host != "" {
+		c.hostnames = append(c.hostnames, jobs.Host) // from here it may have to be called by another name
+	}
 	if c.url != "" {
 		if err := c.checkURL(); err != nil {
 			c.nautobotURL = nil

@@ -3,8 +3,11 @@ package cmd
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/rackerlabs/understack/go/nautobot-token/check"
 )
@@ -373,6 +376,39 @@ func TestCheckSeveralReleases(t *testing.T) {
 	}
 	if findings, code := w.check(t, "--release", "absent"); code != exitFailed || !strings.Contains(findings[0].Text, "was not found") {
 		t.Errorf("exit code %d: %v", code, findings)
+	}
+}
+
+// From a workstation Nautobot may have to be called by a name that no Secret has.
+func TestCheckByAnotherName(t *testing.T) {
+	w := newChainWorld(t)
+	job := "            - {name: NAUTOBOT_URL, value: https://nautobot.nautobot.svc}"
+	w.putRelease("nautobot-token", policyOf("openstack", "svc-*"), job)
+	w.kube.Put("openstack/nautobot-token", map[string]string{"username": username, "password": password, "token": key, "hostname": "nautobot.nautobot.svc"})
+	findings, code := w.check(t, "nautobot-token", "--nautobot-url", w.nautobot.URL)
+	if code != exitDone {
+		t.Errorf("exit code %d: %v", code, findings)
+	}
+	findings, code = w.check(t, "nautobot-token")
+	want := check.Finding{
+		Object: "nautobot/nautobot.nautobot.svc", Status: check.Warning,
+		Text: "not known: nautobot.nautobot.svc is a name for inside the cluster, and cannot be reached from here",
+		Mend: []string{"helm -n nautobot-token test nautobot-token --logs"},
+	}
+	if !slices.ContainsFunc(findings, func(f check.Finding) bool { return cmp.Equal(f, want) }) || code != exitDone {
+		t.Errorf("exit code %d, want %v in %v", code, want, findings)
+	}
+}
+
+// Commands are for copying: what somebody wrote into an object is one word of them.
+func TestCheckQuotes(t *testing.T) {
+	w := newChainWorld(t)
+	w.kube.PutObject(sensors, `{`+metadata("nautobot-token", "sensor", "")+`,"spec":{"eventBusName":"$(id)' x"},"status":{"conditions":[`+deployed+`]}}`)
+	w.kube.PutLog("nautobot-token/sensor", at("09:20:00", `{"error":"nats: no suitable peers for placement"}`))
+	findings, _ := w.check(t, "nautobot-token")
+	const want = `kubectl -n nautobot-token delete pod -l 'eventbus-name=$(id)'\'' x'`
+	if !slices.ContainsFunc(findings, func(f check.Finding) bool { return slices.Contains(f.Mend, want) }) {
+		t.Errorf("no command %s in %v", want, findings)
 	}
 }
 

@@ -130,8 +130,8 @@ func ofRelease(namespace, name string) []string {
 	return []string{"--release-namespace", namespace, "--release", name}
 }
 
-// Where all is well check finds nothing, with and without a Secret. It tells of
-// each link by itself.
+// Where all is well check finds nothing, with and without a Secret, and changes
+// nothing. Once the token is gone from Nautobot it says so.
 func TestCheckAllIsWell(t *testing.T) {
 	a := newAccount(t, watched, "well")
 	a.save(t)
@@ -157,6 +157,14 @@ func TestCheckAllIsWell(t *testing.T) {
 	if after := snapshot(t); after != before {
 		t.Error("something has changed in Nautobot")
 	}
+
+	if _, err := nautobot.Python(t.Context(), `
+from nautobot.users.models import Token
+Token.objects.filter(user__username="svc-well").delete()
+`); err != nil {
+		t.Fatal(redact(err.Error()))
+	}
+	a.wantFinding(t, "failed", "token/openstack/well", "not in Nautobot yet")
 }
 
 // The Secret is not as it should be.
@@ -287,37 +295,61 @@ func TestCheckQuota(t *testing.T) {
 	}
 }
 
-// The Job's image cannot be had.
-func TestCheckImage(t *testing.T) {
-	a := newAccount(t, watched, "image")
-	a.saveData(t, nil, a.data()) // the Job is made by hand, as nothing is wrong with that of the Sensor
+// A Job's image cannot be had; its Pod has a container beside the program's; the
+// chart's values are wrong.
+func TestCheckJob(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(pod, container object)
+		says   string
+	}{
+		"image": {func(_, container object) {
+			container["image"], container["imagePullPolicy"] = imageRepository+":absent", "Never"
+		}, "ErrImageNeverPull"},
+		"sidecar": {func(pod, container object) {
+			beside := object{"name": "proxy", "image": servers.PauseImage, "securityContext": container["securityContext"], "resources": container["resources"]}
+			pod["containers"] = append(pod["containers"].([]any), beside)
+		}, "runs on because of the container proxy"},
+		"values": {func(_, container object) {
+			container["args"] = append(container["args"].([]any), "--timeout", "soon")
+		}, "exit code 2, a mistake in the chart's values: --timeout (TIMEOUT): want a duration"},
+	} {
+		a := newAccount(t, watched, "job-"+name)
+		a.saveData(t, nil, a.data()) // the Job is made by hand: that of the Sensor is in order
+		job := a.jobByHand(t, c.change)
+		if err := apply(t.Context(), job); err != nil {
+			t.Fatal(err)
+		}
+		a.wantFinding(t, "failed", "job/nautobot/"+a.name, c.says)
+		if err := cluster.Delete(t.Context(), fmt.Appendf(nil, "{apiVersion: batch/v1, kind: Job, metadata: {name: %s, namespace: %s}}", a.name, home)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// jobByHand is the Job that the Sensor would create, changed.
+func (a *account) jobByHand(t *testing.T, change func(pod, container object)) (job object) {
+	t.Helper()
 	var configMap corev1.ConfigMap
 	if err := get(t.Context(), "/api/v1/namespaces/"+home+"/configmaps/nautobot-token-job", &configMap); err != nil {
 		t.Fatal(err)
 	}
-	var job object
 	if err := yaml.Unmarshal([]byte(configMap.Data["job.yaml"]), &job); err != nil {
 		t.Fatal(err)
 	}
 	delete(job["metadata"].(object), "generateName")
-	job["metadata"].(object)["name"] = "absent-image"
-	container := job["spec"].(object)["template"].(object)["spec"].(object)["containers"].([]any)[0].(object)
-	container["image"], container["imagePullPolicy"] = imageRepository+":absent", "Never"
+	job["metadata"].(object)["name"] = a.name
+	pod := job["spec"].(object)["template"].(object)["spec"].(object)
+	container := pod["containers"].([]any)[0].(object)
 	container["args"] = []any{"provision", a.name, "--namespace", a.namespace}
-	if err := apply(t.Context(), job); err != nil {
-		t.Fatal(err)
-	}
-	a.wantFinding(t, "failed", "job/nautobot/absent-image", "ErrImageNeverPull")
-	if err := cluster.Delete(t.Context(), fmt.Appendf(nil, "{apiVersion: batch/v1, kind: Job, metadata: {name: absent-image, namespace: %s}}", home)); err != nil {
-		t.Fatal(err)
-	}
+	change(pod, container)
+	return job
 }
 
 // What a release says of Nautobot is wrong: the CA is missing, is another one, or
 // the URL names a host that is not there. Nautobot is away.
 func TestCheckNautobot(t *testing.T) {
 	values := maps.Clone(chartValues)
-	values["eventBus"] = object{"create": false, "name": "absent"}
+	values["eventBus"] = object{"replicas": 1} // for which there is no volume
 	values["superuserSecret"] = object{"namespace": home}
 	delete(values, "test")
 	const name = "wrong"
@@ -351,7 +383,7 @@ func TestCheckNautobot(t *testing.T) {
 	want("failed", "configmap/stuck/other-ca", "holds no PEM certificate")
 	install("upgrade", object{"url": "https://absent.nautobot.svc"})
 	want("failed", "nautobot/absent.nautobot.svc", "proxy answered 502")
-	want("failed", "eventbus/stuck/absent", "EventBus not found")
+	want("failed", "eventbus/stuck/", "is Pending: it gets no volume")
 
 	nautobot.Interrupt()
 	err := poll(t.Context(), time.Minute, func(ctx context.Context) error {

@@ -88,6 +88,8 @@ func TestEventSourceDown(t *testing.T) {
 	changed.renewToken()
 	changed.save(t)
 	created.save(t)
+	created.wantFinding(t, "failed", "eventsource/nautobot/", "no node takes it")
+	created.wantFinding(t, "warning", "job/nautobot", "no Job yet for the change of the Secret")
 	up()
 	for _, a := range []*account{changed, created} {
 		eventually(t, time.Minute, a.usable)
