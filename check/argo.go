@@ -185,7 +185,7 @@ func (c *Chain) EventSource(ctx context.Context) []Finding {
 	}
 	c.sourceLog(&r, name, c.logs(ctx, &r, "eventsource-name="+name))
 	if r.fine() {
-		r.OK("watches")
+		r.OK("it runs, and its log shows nothing wrong")
 	}
 	return r.Findings
 }
@@ -203,7 +203,7 @@ func (c *Chain) Sensor(ctx context.Context) []Finding {
 	c.conditions(&r, "sensor", sensor)
 	c.sensorLog(ctx, &r, sensor, c.logs(ctx, &r, "sensor-name="+name))
 	if r.fine() {
-		r.OK("listens")
+		r.OK("it runs, and its log shows nothing wrong")
 	}
 	return r.Findings
 }

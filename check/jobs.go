@@ -31,7 +31,7 @@ func (c *Chain) Quota(ctx context.Context) []Finding {
 		if len(full) > 0 {
 			path := Report{Object: "resourcequota/" + quota.Path()}
 			path.Warn([]string{c.kubectl("describe resourcequota %s", quota.Metadata.Name), c.kubectl("get pods -l %s=job", partLabel)},
-				"exceeded quota: all of its %s is in use, so that other Jobs wait. The chart's own allows job.maxRunning Pods", strings.Join(full, ", "))
+				"exceeded quota: %s used up, so that other Jobs wait. The chart's own quota allows job.maxRunning Pods", strings.Join(full, ", "))
 			r.Findings = append(r.Findings, path.Findings...)
 		}
 	}

@@ -23,7 +23,7 @@ type serverCheck struct {
 	chain  *check.Chain
 	secret func(context.Context) (provision.Secret, error) // that was named
 	token  func(context.Context) (provision.Sensitive, error)
-	enters func(context.Context) error // nil: Nautobot takes the superuser token
+	enters func(context.Context) error // nil: Nautobot accepts the superuser token
 }
 
 func newServerCheck(c *checker, chain *check.Chain) *serverCheck {
@@ -104,9 +104,9 @@ func (s *serverCheck) rule(ctx context.Context) []check.Finding {
 	}
 	switch {
 	case err == nil:
-		r.OK("one of the policy's allows it")
+		r.OK("a rule of the policy allows it")
 	case !known && strings.Contains(err.Error(), "rules["):
-		r.Warn(nil, "there is one; whether it allows the username is not known")
+		r.Warn(nil, "there is a rule; whether it allows the username is not known")
 	case !known:
 		r.Fail(mend, "no rule of the policy is for this Secret")
 	default:
@@ -171,7 +171,7 @@ func (s *serverCheck) client(token provision.Sensitive) *nautobot.Client {
 var (
 	errUntrusted = errors.New("not asked: only the installed chart names it, which was found by its labels. If the chart is yours, say so with --release-namespace, or give --nautobot-url")
 	errNoURL     = errors.New("not asked: where it is is not known: give --nautobot-url")
-	errNoToken   = errors.New("it answers; whether it takes the superuser token is not known, as that is missing")
+	errNoToken   = errors.New("it answers; whether it accepts the superuser token is not known, because that is missing")
 )
 
 // enter asks Nautobot with the superuser token. Without one, an invalid token is
@@ -268,11 +268,11 @@ func (s *serverCheck) rights(ctx context.Context, r *check.Report) {
 	case err != nil:
 		r.Fail(nil, "%v", err)
 	case user != nil && user.Superuser:
-		r.OK("answers, and takes the superuser token, of a superuser")
+		r.OK("answers, and accepts the superuser token, which is a superuser's")
 	case s.grantsSuperuser():
 		r.Fail([]string{"nautobot-token setup --help"}, "a rule grants superuser: true, which needs the token of a superuser; this one is not")
 	default:
-		r.OK("answers, and takes the superuser token, of an account that is not a superuser")
+		r.OK("answers, and accepts the superuser token, whose account is not a superuser")
 	}
 }
 

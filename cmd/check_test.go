@@ -25,6 +25,9 @@ func TestCheckAllIsWell(t *testing.T) {
 			t.Errorf("a request that may write: %v", request)
 		}
 	}
+	if got := w.run(t, "check", "nautobot-token", "-v"); got.code != exitDone || !strings.Contains(got.stderr, "asked Nautobot") {
+		t.Errorf("with -v: %+v", got)
+	}
 	if got := w.run(t, "check"); got.code != exitDone || strings.Contains(got.stdout, "openstack") || !strings.Contains(got.stdout, "ok       nautobot/") {
 		t.Errorf("without NAME: %+v", got)
 	}
@@ -154,7 +157,7 @@ func TestCheckFinds(t *testing.T) {
 			func(w *world) {
 				w.kube.PutObject(quotas, `{`+metadata("nautobot-token-job", "job", "")+`,"status":{"hard":{"pods":"10"},"used":{"pods":"11"}}}`)
 			},
-			check.Warning, "resourcequota/nautobot-token/nautobot-token-job", "exceeded quota: all of its pods is in use", "describe resourcequota",
+			check.Warning, "resourcequota/nautobot-token/nautobot-token-job", "exceeded quota: pods used up", "describe resourcequota",
 		},
 		"Job waits for the quota": {
 			func(w *world) {

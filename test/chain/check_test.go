@@ -211,7 +211,7 @@ func TestCheckSuperuser(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.wantFinding(t, "failed", "secret/nautobot/nautobot-superuser", "it is missing")
-	a.wantFinding(t, "warning", "nautobot/", "whether it takes the superuser token is not known")
+	a.wantFinding(t, "warning", "nautobot/", "whether it accepts the superuser token is not known")
 	if err := apply(t.Context(), object{
 		"apiVersion": "v1", "kind": "Secret", "metadata": object{"name": "nautobot-superuser", "namespace": home},
 		"stringData": object{"apitoken": strings.Repeat("abcdefgh", 5)},
@@ -253,7 +253,7 @@ func TestCheckForbidden(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, 2*time.Minute, func(ctx context.Context) error {
-		return a.finds(ctx, "ok", "eventsource/nautobot/nautobot-token", "watches")
+		return a.finds(ctx, "ok", "eventsource/nautobot/nautobot-token", "it runs")
 	})
 }
 
