@@ -15,6 +15,7 @@ COPY go.mod go.sum ./
 RUN go mod download
 
 COPY main.go ./
+COPY check/ check/
 COPY cmd/ cmd/
 COPY kube/ kube/
 COPY nautobot/ nautobot/

@@ -30,7 +30,7 @@ func TestNoFlagTakesASecret(t *testing.T) {
 	harmless := strings.Fields(`namespace filename username policy superuser group adopt adopt-from exclusive
 		nautobot-url insecure-http nautobot-ca-file nautobot-hostname superuser-secret superuser-secret-key rotation-grace
 		kubeconfig context cluster dry-run detailed-exitcode output log-format log-level verbose timeout version
-		all-namespaces shard parallel quick prune settle limit quiet refused-ok delete`)
+		release release-namespace all-namespaces shard parallel quick prune settle limit quiet refused-ok delete`)
 	visit(newRootCommand(), func(command *cobra.Command) {
 		command.LocalFlags().VisitAll(func(flag *pflag.Flag) {
 			if !slices.Contains(harmless, flag.Name) {
@@ -51,7 +51,7 @@ func TestHelp(t *testing.T) {
 	emptyEnvironment(t)
 	for file, args := range map[string][]string{
 		"help": {"help"}, "provision-help": {"provision", "--help"}, "setup-help": {"help", "setup"},
-		"sync-help": {"sync", "--help"}, "revoke-help": {"revoke", "--help"},
+		"check-help": {"check", "--help"}, "sync-help": {"sync", "--help"}, "revoke-help": {"revoke", "--help"},
 	} {
 		var stdout, stderr strings.Builder
 		code := run(t.Context(), args, nil, &stdout, &stderr)

@@ -63,7 +63,7 @@ it again changes nothing.`,
 	}
 	root.Flags().BoolVar(&version, "version", false, "print the version, like the version command")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return flagError(err) })
-	root.AddCommand(newProvisionCommand(), newSyncCommand(), newRevokeCommand(), newSetupCommand(), newVersionCommand())
+	root.AddCommand(newProvisionCommand(), newSyncCommand(), newRevokeCommand(), newCheckCommand(), newSetupCommand(), newVersionCommand())
 	root.SetHelpCommand(newHelpCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root

@@ -1,5 +1,5 @@
 // Package kubetest is a fake Kubernetes API server with Secrets, by name and by
-// label, and Events. It knows no more than the program relies on, and words its
+// label, Events, and other objects to read. It knows no more than the program relies on, and words its
 // refusals as the real one does.
 package kubetest
 
@@ -34,6 +34,7 @@ type Server struct {
 	intercept func(r *http.Request, n int) http.Handler
 	requests  []string
 	events    []map[string]any
+	objects   objects
 }
 
 type secret struct {
@@ -45,6 +46,9 @@ type secret struct {
 	deleted         bool // it is there until its finalizers are done
 	data            map[string]string
 }
+
+// Began is when all Secrets were created.
+var Began = time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)
 
 // New starts a server without objects.
 func New() *Server {
@@ -153,7 +157,7 @@ func Answer(status int, contentType, body string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", contentType)
 		w.WriteHeader(status)
-		_, _ = w.Write([]byte(body))
+		_, _ = w.Write([]byte(body)) //nolint:gosec // G705: the text is of the test that put it there
 	})
 }
 
@@ -228,6 +232,8 @@ func (s *Server) answer(r *http.Request) http.Handler {
 		return Refuse(s.refuse)
 	case r.Header.Get("Authorization") != "Bearer "+Token:
 		return Refuse(http.StatusUnauthorized)
+	case resource == "secrets" && slices.Contains(s.objects.forbidden, namespace+"/secrets"):
+		return Refuse(http.StatusForbidden)
 	case r.Method == http.MethodGet && resource == "secrets" && name == "":
 		return s.list(namespace, r)
 	case r.Method == http.MethodGet && resource == "secrets" && namespace != "":
@@ -237,6 +243,9 @@ func (s *Server) answer(r *http.Request) http.Handler {
 		return Refuse(http.StatusNotFound)
 	case r.Method == http.MethodPost && resource == "events" && namespace != "" && name == "":
 		return s.event(namespace, r)
+	}
+	if answer := s.objects.answer(r); answer != nil {
+		return answer
 	}
 	return refusal(http.StatusNotFound, "the server could not find the requested resource", map[string]any{})
 }
@@ -324,7 +333,7 @@ func (one *secret) render(kind string) map[string]any {
 	metadata := map[string]any{
 		"namespace": one.namespace, "name": one.name,
 		"uid":             fmt.Sprintf("00000000-0000-4000-8000-%012d", one.created),
-		"resourceVersion": strconv.Itoa(one.version),
+		"resourceVersion": strconv.Itoa(one.version), "creationTimestamp": Began.Format(time.RFC3339),
 	}
 	if one.labels != nil {
 		metadata["labels"] = one.labels

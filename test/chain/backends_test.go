@@ -107,6 +107,7 @@ func (e *external) test(t *testing.T) {
 	}
 	e.refresh(t)
 	e.waitForFailure(t, "Secret does not exist")
+	e.wantFinding(t, "failed", "externalsecret/"+e.namespace+"/", "SecretSyncedError")
 	e.wantUntouched(t, secret)
 	if err := e.usable(t.Context()); err != nil {
 		t.Error(err)

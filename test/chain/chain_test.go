@@ -190,6 +190,7 @@ func TestSuperuserSecretComesLater(t *testing.T) {
 		}
 		return err
 	})
+	a.wantFinding(t, "warning", "job/nautobot/", "tries have failed, and it is tried again: superuser token: there is no Secret")
 	if err := applySuperuser(t.Context()); err != nil {
 		t.Fatal(redact(err.Error()))
 	}
@@ -259,11 +260,19 @@ func TestNoEventBus(t *testing.T) {
 		})
 		for _, resource := range []string{"eventsources", "sensors"} {
 			eventually(t, time.Minute, func(ctx context.Context) error { return complains(ctx, resource, name, c.want) })
+			eventually(t, time.Minute, func(ctx context.Context) error {
+				return finds(ctx, "failed", strings.TrimSuffix(resource, "s"), strings.TrimSuffix(c.want, "."), ofRelease(home, name)...)
+			})
 		}
 	}
 	eventually(t, time.Minute, func(ctx context.Context) error {
 		return complains(ctx, "eventbus", "version", `unsupported version "2.9.99"`)
 	})
+	for name, says := range map[string]string{"absent": "EventBus not found", "version": "unsupported version"} {
+		if err := finds(t.Context(), "failed", "eventbus/", says, ofRelease(home, name)...); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // complains is nil when an object of Argo Events has a condition that says why

@@ -88,6 +88,8 @@ func TestEventSourceDown(t *testing.T) {
 	changed.renewToken()
 	changed.save(t)
 	created.save(t)
+	created.wantFinding(t, "failed", "eventsource/nautobot/", "no node takes it")
+	created.wantFinding(t, "warning", "job/nautobot", "no Job yet for the change of the Secret")
 	up()
 	for _, a := range []*account{changed, created} {
 		eventually(t, time.Minute, a.usable)
@@ -154,6 +156,7 @@ func TestBusLost(t *testing.T) {
 			e.refresh(t)
 			return logHas(ctx, label+byExternalSecret, sign)
 		})
+		e.wantFinding(t, "failed", strings.TrimSuffix(label, "-name="), sign)
 	}
 	if err := e.usable(t.Context()); err == nil {
 		t.Error("the chain has gone on")
