@@ -6,12 +6,15 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
@@ -58,7 +61,21 @@ type world struct {
 	direct       bool          // requests take no network, which is faster
 	ran          bool          // there was a run already
 	left         bool          // the Secret's password was removed, which leaves the account's as it is
+
+	gone, unlabelled, forbidden bool // so is the Secret
+	lives                       int  // how often it came back
+	more                        map[string]provision.Secret
+	limit                       int // of Secrets that are gone; 0: any number
+	// reading is told of each read of Secrets, before it is carried out; what it
+	// returns is what the read fails with. nil: nobody is told.
+	reading func(ctx context.Context, run string) error
+	sights  map[sight]string // what runs saw when they last read a Secret: the username
 }
+
+type sight struct{ run, secret string }
+
+// noSecret is what a run saw that was told that there is no such Secret.
+const noSecret = "(gone)"
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
@@ -73,7 +90,7 @@ func makeWorld() *world {
 		now:     time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC),
 		secret:  map[string]string{"username": username, "password": "first password", "token": key("first")},
 		version: 1,
-		rule:    provision.Rule{Secrets: []string{"*"}, Usernames: []string{"*"}},
+		rule:    provision.Rule{Secrets: []string{"*"}, Usernames: []string{"*"}, Revoke: true},
 		cluster: "lab",
 		grace:   time.Hour,
 	}
@@ -96,22 +113,30 @@ func (w *world) set(name, value string) {
 // sees: a run that was started for an older version.
 type source struct {
 	world *world
+	run   string // that reads it
 	first *provision.Secret
 }
 
-func (s *source) Secret(context.Context) (provision.Secret, error) {
+func (s *source) Secret(ctx context.Context) (provision.Secret, error) {
 	if first := s.first; first != nil {
 		s.first = nil
 		return *first, nil
 	}
-	return s.world.current(), nil
+	return s.world.read(ctx, s.run, secretName)
 }
 
 func (w *world) current() provision.Secret {
 	secret := secretOf("openstack", "nautobot-token", w.secret)
 	secret.ResourceVersion = fmt.Sprint(w.version)
+	secret.UID = fmt.Sprint(1 + w.lives)
+	if w.unlabelled {
+		secret.Labels = nil
+	}
 	return secret
 }
+
+// secretName is what the Secret of a world is called.
+const secretName = "openstack/nautobot-token"
 
 func secretOf(namespace, name string, values map[string]string) provision.Secret {
 	data := map[string]provision.Sensitive{}
@@ -143,11 +168,18 @@ func (w *world) run(ctx context.Context) (provision.Report, error) {
 
 // runAs is run under a name that the server sees as the user agent.
 func (w *world) runAs(ctx context.Context, name string, source provision.Source) (provision.Report, error) {
+	w.ran = true
+	result, err := w.provisioner(name).Provision(ctx, source)
+	return result.Report, err
+}
+
+// provisioner is what a run begins with.
+func (w *world) provisioner(name string) *provision.Provisioner {
+	maps.DeleteFunc(w.sights, func(s sight, _ string) bool { return s.run == name })
 	address, err := url.Parse(w.nautobot.URL)
 	if err != nil {
 		panic(err)
 	}
-	w.ran = true
 	log := slog.New(slog.DiscardHandler)
 	token := provision.Hide(cmp.Or(w.token, w.nautobot.Token))
 	var transport http.RoundTripper
@@ -158,7 +190,7 @@ func (w *world) runAs(ctx context.Context, name string, source provision.Source)
 	if err != nil {
 		panic(err)
 	}
-	result, err := (&provision.Provisioner{
+	return &provision.Provisioner{
 		Connect: func(context.Context) (provision.Nautobot, provision.Sensitive, error) {
 			return nautobot.New(nautobot.Config{
 				URL: address, Token: token, UserAgent: name, Log: log,
@@ -175,8 +207,7 @@ func (w *world) runAs(ctx context.Context, name string, source provision.Source)
 			return w.now.Add(ahead)
 		},
 		Log: log,
-	}).Provision(ctx, source)
-	return result.Report, err
+	}
 }
 
 // direct carries a request to a server without a network between them.
@@ -187,11 +218,30 @@ func (d direct) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Body == nil {
 		req.Body = http.NoBody
 	}
-	d.to.ServeHTTP(recorder, req)
+	whole := d.serve(recorder, req)
 	if err := req.Context().Err(); err != nil {
 		return nil, err
 	}
-	return recorder.Result(), nil
+	resp := recorder.Result()
+	switch {
+	case whole:
+	case recorder.Body.Len() == 0:
+		return nil, io.EOF
+	default:
+		resp.Body = io.NopCloser(io.MultiReader(resp.Body, iotest.ErrReader(io.ErrUnexpectedEOF)))
+	}
+	return resp, nil
+}
+
+// serve tells whether the server answered in full.
+func (d direct) serve(w http.ResponseWriter, req *http.Request) (whole bool) {
+	defer func() {
+		if broken := recover(); broken != nil && broken != http.ErrAbortHandler {
+			panic(broken)
+		}
+	}()
+	d.to.ServeHTTP(w, req)
+	return true
 }
 
 // mustRun is a run that nothing disturbs and nothing is wrong with.

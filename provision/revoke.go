@@ -266,7 +266,11 @@ func (r *Revocation) Prune(ctx context.Context, namespaces []string, present fun
 		}
 		missing = slices.DeleteFunc(missing, func(o Owner) bool {
 			_, err := r.Source(o.Namespace, o.Name).Secret(ctx)
-			return !errors.Is(err, ErrNoSecret) // what else it may be shows with the next run
+			isGone := errors.Is(err, ErrNoSecret)
+			if err != nil && !isGone {
+				failed(o, err)
+			}
+			return !isGone
 		})
 	}
 	r.endEach(ctx, nautobot, superuserToken, missing, done)
