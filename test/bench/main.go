@@ -1,11 +1,11 @@
 // Bench measures the program beside a floor: a bare HTTP client that sends the
 // same requests in the same run.
 //
-//	go run ./test/bench          a local stub, then a real Nautobot and API server
-//	go run ./test/bench -stub    the local stub alone, which needs nothing but Go
+//	go run ./test/bench          the fake servers, then a real Nautobot and API server
+//	go run ./test/bench -fake    the fake servers alone, which need nothing but Go
 //
 // Program and floor take turns, and the medians count. Bench judges nothing:
-// it prints each ratio beside its budget, and fails only if something failed
+// it prints each value beside its budget, and fails only if something failed
 // to run.
 package main
 
@@ -15,11 +15,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"slices"
 	"syscall"
-	"time"
-
-	"github.com/rackerlabs/understack/go/nautobot-token/test/bench/replay"
 )
 
 // Budgets: how many times the floor's, and the size in MB.
@@ -30,13 +26,25 @@ const (
 	sizeBudget   = 16
 )
 
+type options struct {
+	runs, syncRuns, fullRuns int
+	secrets                  int // on the real Nautobot
+	fake                     bool
+	version, output          string
+}
+
 func main() {
-	runs := flag.Int("n", 11, "how often each is run")
-	stub := flag.Bool("stub", false, "measure on the local stub only")
-	version := flag.String("nautobot", "3.2.7", "version of the real Nautobot")
+	var o options
+	flag.IntVar(&o.runs, "n", 11, "how often each is run on one Secret")
+	flag.IntVar(&o.syncRuns, "sync", 5, "how often each sync is run, except")
+	flag.IntVar(&o.fullRuns, "full", 3, "how often a full one is run on the real Nautobot, which takes minutes")
+	flag.IntVar(&o.secrets, "secrets", 1000, "how many Secrets are synced on the real Nautobot")
+	flag.BoolVar(&o.fake, "fake", false, "measure on the fake servers only")
+	flag.StringVar(&o.version, "nautobot", "3.2.7", "version of the real Nautobot")
+	flag.StringVar(&o.output, "o", "", "file for the figures, in JSON")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := bench(ctx, *runs, *stub, *version)
+	err := bench(ctx, o)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -44,7 +52,7 @@ func main() {
 	}
 }
 
-func bench(ctx context.Context, runs int, stubOnly bool, version string) error {
+func bench(ctx context.Context, o options) error {
 	dir, err := os.MkdirTemp("", "bench-")
 	if err != nil {
 		return err
@@ -54,92 +62,108 @@ func bench(ctx context.Context, runs int, stubOnly bool, version string) error {
 	if err != nil {
 		return err
 	}
-	stages := []func(context.Context, string) (*stage, error){startStub}
-	if !stubOnly {
-		stages = append(stages, func(ctx context.Context, dir string) (*stage, error) {
-			return startReal(ctx, dir, version)
-		})
+	var r results
+	r.atMost("binary", "MB", float64(p.size)/1e6, sizeBudget)
+	steps := []func() error{
+		func() error { return oneSecret(ctx, dir, startFake, p, &r, o.runs) },
+		func() error { return syncOnFake(ctx, dir, p, &r, o.syncRuns) },
 	}
-	for _, start := range stages {
-		if err := onStage(ctx, dir, start, p, runs); err != nil {
+	if !o.fake {
+		start := func(ctx context.Context, dir string) (*stage, error) { return startReal(ctx, dir, o.version) }
+		steps = append(steps,
+			func() error { return oneSecret(ctx, dir, start, p, &r, o.runs) },
+			func() error { return syncOnReal(ctx, dir, p, &r, o) },
+		)
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
 			return err
 		}
 	}
-	size := float64(p.size) / 1e6
-	fmt.Printf("binary size: %.1f MB (budget %d MB)%s\n", size, sizeBudget, verdict(size, sizeBudget))
-	return nil
+	if o.output == "" {
+		return nil
+	}
+	return r.save(o.output)
 }
 
-func onStage(ctx context.Context, dir string, start func(context.Context, string) (*stage, error), p programs, runs int) error {
+func oneSecret(ctx context.Context, dir string, start func(context.Context, string) (*stage, error), p programs, r *results, runs int) error {
 	s, err := start(ctx, dir)
 	if err != nil {
 		return err
 	}
 	defer s.stop()
-	for _, c := range []struct {
-		name string
-		run  func(context.Context, programs, int) (program, floor []measurement, sent []replay.Request, err error)
-	}{
-		{"first creation", s.creation},
-		{"healthy rerun", s.rerun},
-	} {
-		program, floor, sent, err := c.run(ctx, p, runs)
+	if err := s.creation(ctx, p, r, runs); err != nil {
+		return err
+	}
+	return s.rerun(ctx, p, r, runs)
+}
+
+func syncOnFake(ctx context.Context, dir string, p programs, r *results, runs int) error {
+	var few figure
+	for _, size := range []int{1000, 10000} {
+		many, err := syncOnFakeOf(ctx, dir, p, r, runs, size)
 		if err != nil {
-			return fmt.Errorf("%s, %s: %w", s.name, c.name, err)
+			return err
 		}
-		report(s.name+", "+c.name, median(program), median(floor), sent)
+		if few.Who == "" {
+			few = many
+			continue
+		}
+		r.atMost(many.Case, "memory, times that of 1,000 Secrets", many.Memory.Median/few.Memory.Median, 1.3)
 	}
 	return nil
 }
 
-// A measurement is what one run of a program took.
-type measurement struct {
-	wall, cpu time.Duration
-	memory    int64 // at its peak, in bytes
+func syncOnFakeOf(ctx context.Context, dir string, p programs, r *results, runs, size int) (figure, error) {
+	c, err := startCrowd(ctx, dir, p, "", size)
+	if err != nil {
+		return figure{}, err
+	}
+	defer c.stop()
+	sent, err := c.recordSync(ctx, p)
+	if err != nil {
+		return figure{}, err
+	}
+	name := "sync, " + c.name
+	program, _, err := c.compare(ctx, p, r, runs, name, sent)
+	if err != nil {
+		return program, err
+	}
+	r.atMost(name, "ms of CPU per Secret", 1000*program.CPU.Median/float64(size), 1)
+	if err := c.overTLS(ctx, p, r, runs, name+", TLS"); err != nil {
+		return program, err
+	}
+	return program, c.shards(ctx, p, r, runs, name)
 }
 
-// median takes each of the three by itself.
-func median(all []measurement) measurement {
-	middle := len(all) / 2
-	var wall, cpu []time.Duration
-	var memory []int64
-	for _, one := range all {
-		wall, cpu, memory = append(wall, one.wall), append(cpu, one.cpu), append(memory, one.memory)
+func syncOnReal(ctx context.Context, dir string, p programs, r *results, o options) error {
+	c, err := startCrowd(ctx, dir, p, o.version, o.secrets)
+	if err != nil {
+		return err
 	}
-	slices.Sort(wall)
-	slices.Sort(cpu)
-	slices.Sort(memory)
-	return measurement{wall[middle], cpu[middle], memory[middle]}
-}
-
-func report(title string, program, floor measurement, sent []replay.Request) {
-	toKubernetes := 0
-	for _, request := range sent {
-		if request.ToKubernetes {
-			toKubernetes++
-		}
+	defer c.stop()
+	sent, err := c.recordSync(ctx, p, "--quick")
+	if err != nil {
+		return err
 	}
-	fmt.Printf("%s: %d requests to Nautobot, %d to Kubernetes\n", title, len(sent)-toKubernetes, toKubernetes)
-	fmt.Printf("  %-16s %10s %10s %10s\n", "", "wall", "CPU", "memory")
-	for _, row := range []struct {
-		name string
-		m    measurement
-	}{{"nautobot-token", program}, {"floor", floor}} {
-		fmt.Printf("  %-16s %7.1f ms %7.1f ms %7.1f MB\n", row.name, ms(row.m.wall), ms(row.m.cpu), float64(row.m.memory)/1e6)
+	name := "sync --quick, " + c.name
+	quick, floor, err := c.compare(ctx, p, r, o.syncRuns, name, sent, "--quick")
+	if err != nil {
+		return err
 	}
-	wall := ms(program.wall) / ms(floor.wall)
-	cpu := ms(program.cpu) / ms(floor.cpu)
-	memory := float64(program.memory) / float64(floor.memory)
-	fmt.Printf("  %-16s %10.2f %10.2f %10.2f\n", "ratio", wall, cpu, memory)
-	fmt.Printf("  %-16s %10.2f %10.2f %10.2f\n", "budget", wallBudget, cpuBudget, memoryBudget)
-	fmt.Printf("  %-16s %10s %10s %10s\n\n", "", verdict(wall, wallBudget), verdict(cpu, cpuBudget), verdict(memory, memoryBudget))
-}
-
-func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-
-func verdict(value, budget float64) string {
-	if value > budget {
-		return " OVER"
+	r.atMost(name, "wall, times the bare loop's", quick.Wall.Median/floor.Wall.Median, wallBudget)
+	if err := c.shards(ctx, p, r, o.syncRuns, name, "--quick"); err != nil {
+		return err
 	}
-	return ""
+	if err := c.overTLS(ctx, p, r, o.syncRuns, name+", TLS", "--quick"); err != nil {
+		return err
+	}
+	name = "sync, " + c.name
+	full, floor, err := c.compare(ctx, p, r, o.fullRuns, name, c.byPassword(sent))
+	if err != nil {
+		return err
+	}
+	r.atMost(name, "wall, times the bare loop's", full.Wall.Median/floor.Wall.Median, wallBudget)
+	r.check(budget{name, "CPU of Nautobot, times that of --quick", full.Server.Median / quick.Server.Median, 10, true})
+	return nil
 }

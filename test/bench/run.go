@@ -24,6 +24,7 @@ import (
 // measures.
 type programs struct {
 	nautobotToken, floor, measure string
+	bash                          string
 	size                          int64 // of the first
 }
 
@@ -37,6 +38,12 @@ func build(ctx context.Context, dir string) (programs, error) {
 		return programs{}, fmt.Errorf("go build: %w\n%s", err, out)
 	}
 	p := programs{nautobotToken: filepath.Join(dir, "nautobot-token"), floor: filepath.Join(dir, "floor"), measure: filepath.Join(dir, "measure")}
+	var err error
+	for _, tool := range []string{"curl", "jq", "bash"} {
+		if p.bash, err = exec.LookPath(tool); err != nil {
+			return p, fmt.Errorf("the script needs bash, curl and jq: %w", err)
+		}
+	}
 	info, err := os.Stat(p.nautobotToken)
 	if err != nil {
 		return p, err
@@ -45,75 +52,149 @@ func build(ctx context.Context, dir string) (programs, error) {
 	return p, nil
 }
 
+// programNames are who is measured on one Secret.
+const (
+	ourProgram = "nautobot-token"
+	bareLoop   = "bare loop"
+	bashScript = "bash script"
+)
+
 // creation measures how new accounts are made.
-func (s *stage) creation(ctx context.Context, p programs, runs int) (program, floor []measurement, sent []replay.Request, err error) {
+func (s *stage) creation(ctx context.Context, p programs, r *results, runs int) error {
 	// The very first also makes the managed group.
-	warm := newAccount()
-	if err := s.applyAccount(ctx, warm); err != nil {
-		return nil, nil, nil, err
-	}
-	if _, err := s.runProgram(ctx, p, warm, s.nautobot, s.kubeconfig); err != nil {
-		return nil, nil, nil, err
-	}
-	of := newAccount()
-	if err := s.applyAccount(ctx, of); err != nil {
-		return nil, nil, nil, err
-	}
-	if sent, err = s.record(ctx, p, of); err != nil {
-		return nil, nil, nil, err
-	}
-	for range runs {
-		a, b := newAccount(), newAccount()
-		if err := s.applyAccount(ctx, a); err != nil {
-			return nil, nil, nil, err
-		}
-		if err := s.applyAccount(ctx, b); err != nil {
-			return nil, nil, nil, err
-		}
-		if program, floor, err = s.both(ctx, p, a, s.script(sent, of, b), program, floor); err != nil {
-			return nil, nil, nil, err
-		}
-	}
-	return program, floor, sent, nil
-}
-
-// rerun measures a run that finds everything as it should be.
-func (s *stage) rerun(ctx context.Context, p programs, runs int) (program, floor []measurement, sent []replay.Request, err error) {
-	a := newAccount()
-	if err := s.applyAccount(ctx, a); err != nil {
-		return nil, nil, nil, err
-	}
-	if _, err := s.runProgram(ctx, p, a, s.nautobot, s.kubeconfig); err != nil {
-		return nil, nil, nil, err
-	}
-	if sent, err = s.record(ctx, p, a); err != nil {
-		return nil, nil, nil, err
-	}
-	for range runs {
-		if program, floor, err = s.both(ctx, p, a, s.script(sent, a, a), program, floor); err != nil {
-			return nil, nil, nil, err
-		}
-	}
-	return program, floor, sent, nil
-}
-
-// both runs the program on an account, and then the floor.
-func (s *stage) both(ctx context.Context, p programs, a account, script replay.Script, program, floor []measurement) ([]measurement, []measurement, error) {
-	one, err := s.runProgram(ctx, p, a, s.nautobot, s.kubeconfig)
+	warm, err := s.account(ctx)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	other, err := s.runFloor(ctx, p, script)
-	return append(program, one), append(floor, other), err
+	if _, err := s.provision(ctx, p, s.at(), warm); err != nil {
+		return err
+	}
+	of, err := s.account(ctx)
+	if err != nil {
+		return err
+	}
+	return s.inTurn(ctx, p, r, runs, "first creation", of, s.account)
 }
 
-func (s *stage) runProgram(ctx context.Context, p programs, a account, nautobot, kubeconfig string) (measurement, error) {
+// rerun measures runs that find everything as it should be.
+func (s *stage) rerun(ctx context.Context, p programs, r *results, runs int) error {
+	a, err := s.account(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := s.provision(ctx, p, s.at(), a); err != nil {
+		return err
+	}
+	return s.inTurn(ctx, p, r, runs, "healthy rerun", a, func(context.Context) (account, error) { return a, nil })
+}
+
+// account makes a Secret for a new one.
+func (s *stage) account(ctx context.Context) (account, error) {
+	a := newAccount()
+	return a, s.applyAccount(ctx, a)
+}
+
+// inTurn records what the program sends for an account, and then measures the
+// program, the bare loop and, on a real server, the script, on each its next.
+func (s *stage) inTurn(ctx context.Context, p programs, r *results, runs int, name string, of account, next func(context.Context) (account, error)) error {
+	name = s.name + ", " + name
+	sent, err := s.record(ctx, func(at address) error {
+		_, err := s.provision(ctx, p, at, of)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	var ours, bare, scripted []measurement
+	for range runs {
+		a, err := next(ctx)
+		if err != nil {
+			return err
+		}
+		m, err := s.provision(ctx, p, s.at(), a)
+		if err != nil {
+			return err
+		}
+		ours = append(ours, m)
+		if a, err = next(ctx); err != nil {
+			return err
+		}
+		if m, err = s.runFloor(ctx, p, s.script(sent, of, a)); err != nil {
+			return err
+		}
+		bare = append(bare, m)
+		if s.real {
+			if a, err = next(ctx); err != nil {
+				return err
+			}
+			if m, err = s.runScript(ctx, p, s.at(), a); err != nil {
+				return err
+			}
+			scripted = append(scripted, m)
+		}
+	}
+	program, floor := newFigure(name, ourProgram, 1, sent, ours), newFigure(name, bareLoop, 1, sent, bare)
+	r.add(program)
+	r.add(floor)
+	r.atMost(name, "wall, times the bare loop's", program.Wall.Median/floor.Wall.Median, wallBudget)
+	r.atMost(name, "CPU, times the bare loop's", program.CPU.Median/floor.CPU.Median, cpuBudget)
+	r.atMost(name, "memory, times the bare loop's", program.Memory.Median/floor.Memory.Median, memoryBudget)
+	if !s.real {
+		return nil
+	}
+	a, err := next(ctx)
+	if err != nil {
+		return err
+	}
+	sent, err = s.record(ctx, func(at address) error {
+		_, err := s.runScript(ctx, p, at, a)
+		return err
+	})
+	r.add(newFigure(name, bashScript, 1, sent, scripted))
+	return err
+}
+
+// An address is how to reach the servers.
+type address struct {
+	nautobot   string // URL
+	kubeconfig string // path
+	ca         string // path; empty: the system's
+}
+
+func (s *stage) at() address { return address{s.nautobot, s.kubeconfig, ""} }
+
+func (s *stage) provision(ctx context.Context, p programs, at address, a account) (measurement, error) {
+	m, _, err := s.runProgram(ctx, p, at, "provision", a.secret, "-n", namespace)
+	return m, err
+}
+
+func (s *stage) runProgram(ctx context.Context, p programs, at address, args ...string) (measurement, []byte, error) {
 	m, out, err := measured(ctx, p, []string{
-		"HOME=" + s.dir, "KUBECONFIG=" + kubeconfig, "NAUTOBOT_URL=" + nautobot,
-		"NAUTOBOT_SUPERUSER_SECRET=" + namespace + "/superuser",
-	}, nil, p.nautobotToken, "provision", a.secret, "-n", namespace)
+		"HOME=" + s.dir, "KUBECONFIG=" + at.kubeconfig, "NAUTOBOT_URL=" + at.nautobot, "NAUTOBOT_CA_FILE=" + at.ca,
+	}, nil, append([]string{p.nautobotToken}, args...)...)
 	if err != nil {
 		err = fmt.Errorf("nautobot-token: %w\n%s", err, out)
+	}
+	return m, out, err
+}
+
+// runScript runs the script, with the Secret in files as a Pod would have it.
+func (s *stage) runScript(ctx context.Context, p programs, at address, a account) (measurement, error) {
+	dir, err := os.MkdirTemp(s.dir, "secret-")
+	if err != nil {
+		return measurement{}, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	for key, value := range a.data() {
+		if err := os.WriteFile(filepath.Join(dir, key), []byte(value), 0o600); err != nil {
+			return measurement{}, err
+		}
+	}
+	m, out, err := measured(ctx, p, []string{
+		"PATH=" + os.Getenv("PATH"), "NAUTOBOT_URL=" + at.nautobot, "NAUTOBOT_TOKEN=" + s.token, "SECRET=" + dir,
+	}, nil, p.bash, filepath.Join("test", "bench", "script.sh"))
+	if err != nil {
+		err = fmt.Errorf("script: %w\n%s", err, out)
 	}
 	return m, err
 }
@@ -141,11 +222,20 @@ func measured(ctx context.Context, p programs, env []string, stdin []byte, args 
 	command.Env = env
 	command.Stdin = bytes.NewReader(stdin)
 	command.ExtraFiles = []*os.File{writer}
+	before, err := serverCPU()
+	if err != nil {
+		return m, nil, err
+	}
 	out, err = command.CombinedOutput()
 	_ = writer.Close()
 	if err != nil {
 		return m, out, err
 	}
+	after, err := serverCPU()
+	if err != nil {
+		return m, out, err
+	}
+	m.server = after - before
 	var wall, cpu int64
 	if _, err := fmt.Fscan(reader, &wall, &cpu, &m.memory); err != nil {
 		return m, out, fmt.Errorf("read the measurement: %w", err)
@@ -154,19 +244,19 @@ func measured(ctx context.Context, p programs, env []string, stdin []byte, args 
 	return m, out, nil
 }
 
-// record runs the program once behind proxies and returns what it sent.
-func (s *stage) record(ctx context.Context, p programs, a account) ([]replay.Request, error) {
+// record has something run behind proxies and returns what it sent.
+func (s *stage) record(ctx context.Context, run func(address) error) (requests, error) {
 	transport, err := s.kubernetesTransport()
 	if err != nil {
 		return nil, err
 	}
 	var r recorder
-	toNautobot, err := r.before(s.nautobot, &http.Transport{DisableKeepAlives: true}, false)
+	toNautobot, err := r.before(s.nautobot, &http.Transport{DisableKeepAlives: true}, "")
 	if err != nil {
 		return nil, err
 	}
 	defer toNautobot.Close()
-	toKubernetes, err := r.before(s.kubernetes, transport, true)
+	toKubernetes, err := r.before(s.kubernetes, transport, s.bearer)
 	if err != nil {
 		return nil, err
 	}
@@ -175,7 +265,7 @@ func (s *stage) record(ctx context.Context, p programs, a account) ([]replay.Req
 	if err != nil {
 		return nil, err
 	}
-	_, err = s.runProgram(ctx, p, a, toNautobot.URL, kubeconfig)
+	err = run(address{toNautobot.URL, kubeconfig, ""})
 	return r.requests, err
 }
 
@@ -183,11 +273,12 @@ func (s *stage) record(ctx context.Context, p programs, a account) ([]replay.Req
 // Their URLs have no host.
 type recorder struct {
 	mu       sync.Mutex
-	requests []replay.Request
+	requests requests
 }
 
-// before starts a proxy that stands before a server.
-func (r *recorder) before(server string, transport http.RoundTripper, kubernetes bool) (*httptest.Server, error) {
+// before starts a proxy before a server. If there is a token for Kubernetes, it
+// adds that: client-go does not send one over plain http.
+func (r *recorder) before(server string, transport http.RoundTripper, bearer string) (*httptest.Server, error) {
 	to, err := url.Parse(server)
 	if err != nil {
 		return nil, err
@@ -202,6 +293,9 @@ func (r *recorder) before(server string, transport http.RoundTripper, kubernetes
 			panic(http.ErrAbortHandler)
 		}
 		req.Body = io.NopCloser(bytes.NewReader(body))
+		if bearer != "" {
+			req.Header.Set("Authorization", "Bearer "+bearer)
+		}
 		header := http.Header{}
 		for _, name := range []string{"Accept", "Authorization", "Content-Type", "User-Agent"} {
 			if values := req.Header.Values(name); len(values) > 0 {
@@ -213,7 +307,7 @@ func (r *recorder) before(server string, transport http.RoundTripper, kubernetes
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.requests = append(r.requests, replay.Request{
-			ToKubernetes: kubernetes, Method: req.Method, URL: req.URL.RequestURI(),
+			ToKubernetes: !strings.HasPrefix(req.URL.Path, "/api/users/"), Method: req.Method, URL: req.URL.RequestURI(),
 			Header: header, Body: strings.Clone(string(body)), Status: status.code,
 		})
 	})), nil

@@ -11,12 +11,15 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 )
 
 // A Script is the requests, in their order, and how to connect.
 type Script struct {
-	// Of the Kubernetes API, in PEM; empty where it is plain http.
+	// Of the Kubernetes API, in PEM. Without a certificate, the requests have a
+	// token.
 	CA, Certificate, Key []byte
+	Parallel             int // requests at a time; 0: one
 	Requests             []Request
 }
 
@@ -29,35 +32,60 @@ type Request struct {
 	Status       int
 }
 
-// Run sends the requests. As the program does, it keeps connections to
-// Kubernetes and none to Nautobot.
-func (s Script) Run(ctx context.Context) error {
-	toNautobot := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	toKubernetes := &http.Client{Transport: &http.Transport{}}
-	if s.CA != nil {
-		roots := x509.NewCertPool()
-		if !roots.AppendCertsFromPEM(s.CA) {
-			return errors.New("the CA is not a certificate")
-		}
+// TLS is how to connect to Kubernetes.
+func (s Script) TLS() (*tls.Config, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: x509.NewCertPool()}
+	if !config.RootCAs.AppendCertsFromPEM(s.CA) {
+		return nil, errors.New("the CA is not a certificate")
+	}
+	if len(s.Certificate) > 0 {
 		pair, err := tls.X509KeyPair(s.Certificate, s.Key)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		toKubernetes.Transport = &http.Transport{
-			ForceAttemptHTTP2: true,
-			TLSClientConfig:   &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots, Certificates: []tls.Certificate{pair}},
-		}
+		config.Certificates = []tls.Certificate{pair}
 	}
-	for i, r := range s.Requests {
-		client := toNautobot
-		if r.ToKubernetes {
-			client = toKubernetes
-		}
-		if err := r.send(ctx, client); err != nil {
-			return fmt.Errorf("request %d, %s: %w", i+1, r.Method, err)
-		}
+	return config, nil
+}
+
+// Run sends the requests. As the program does, it keeps its connections except
+// those for writes to Nautobot.
+func (s Script) Run(ctx context.Context) error {
+	config, err := s.TLS()
+	if err != nil {
+		return err
 	}
-	return nil
+	toKubernetes := &http.Client{Transport: &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: config}}
+	parallel := max(s.Parallel, 1)
+	reads := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: parallel}}
+	writes := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	work := make(chan Request)
+	var workers sync.WaitGroup
+	for range parallel {
+		workers.Go(func() {
+			for r := range work {
+				client := writes
+				switch {
+				case r.ToKubernetes:
+					client = toKubernetes
+				case r.Method == http.MethodGet:
+					client = reads
+				}
+				if err := r.send(ctx, client); err != nil {
+					stop(fmt.Errorf("%s: %w", r.Method, err))
+				}
+			}
+		})
+	}
+	for _, r := range s.Requests {
+		work <- r
+	}
+	close(work)
+	workers.Wait()
+	return context.Cause(ctx)
 }
 
 func (r Request) send(ctx context.Context, client *http.Client) error {

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+)
+
+// A measurement is what one run of a program took.
+type measurement struct {
+	wall, cpu time.Duration
+	server    time.Duration // CPU of Nautobot, its database and Redis meanwhile
+	memory    int64         // at its peak, in bytes
+}
+
+// A figure is what the runs of one program came to in one case.
+type figure struct {
+	Case         string
+	Who          string
+	Secrets      int // in a run
+	Runs         int
+	ToNautobot   int // requests in a run
+	ToKubernetes int
+	Handshakes   int    // TLS, with Nautobot; 0: it was plain http
+	Wall         spread // seconds
+	CPU          spread // seconds
+	Server       spread // seconds of CPU of Nautobot, its database and Redis; 0: it was the fake
+	Memory       spread // MB
+}
+
+// A spread is the middle one of several values, and how far they are apart.
+type spread struct{ Median, Min, Max float64 }
+
+func newSpread(values []float64) spread {
+	slices.Sort(values)
+	return spread{values[len(values)/2], values[0], values[len(values)-1]}
+}
+
+// text shows a spread, after multiplication.
+func (s spread) text(by float64) string {
+	if s.Max == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.4g (%.4g-%.4g)", s.Median*by, s.Min*by, s.Max*by)
+}
+
+func newFigure(name, who string, secrets int, sent requests, runs []measurement) figure {
+	pick := func(f func(measurement) float64) spread {
+		var values []float64
+		for _, one := range runs {
+			values = append(values, f(one))
+		}
+		return newSpread(values)
+	}
+	return figure{
+		Case: name, Who: who, Secrets: secrets, Runs: len(runs),
+		ToNautobot: len(sent) - sent.toKubernetes(), ToKubernetes: sent.toKubernetes(),
+		Wall:   pick(func(m measurement) float64 { return m.wall.Seconds() }),
+		CPU:    pick(func(m measurement) float64 { return m.cpu.Seconds() }),
+		Server: pick(func(m measurement) float64 { return m.server.Seconds() }),
+		Memory: pick(func(m measurement) float64 { return float64(m.memory) / 1e6 }),
+	}
+}
+
+// results are all figures, and the budgets they are held against.
+type results struct {
+	Figures []figure
+	Budgets []budget
+}
+
+// A budget is a limit to a value that was measured.
+type budget struct {
+	Case, What   string
+	Value, Limit float64
+	AtLeast      bool // otherwise at most
+}
+
+func (b budget) over() bool { return b.AtLeast != (b.Value >= b.Limit) && b.Value != b.Limit }
+
+func (r *results) add(f figure) {
+	fmt.Printf("%-40s %-15s %d runs, requests %d + %d\n%-40s wall %s s, CPU %s s, memory %s MB, server %s s\n", f.Case, f.Who, f.Runs,
+		f.ToNautobot, f.ToKubernetes, "", f.Wall.text(1), f.CPU.text(1), f.Memory.text(1), f.Server.text(1))
+	r.Figures = append(r.Figures, f)
+}
+
+func (r *results) atMost(name, what string, value, limit float64) {
+	r.check(budget{name, what, value, limit, false})
+}
+
+func (r *results) check(b budget) {
+	r.Budgets = append(r.Budgets, b)
+	word, verdict := "at most", ""
+	if b.AtLeast {
+		word = "at least"
+	}
+	if b.over() {
+		verdict = "  OVER"
+	}
+	fmt.Printf("%-40s %s: %.3g, budget %s %g%s\n", b.Case, b.What, b.Value, word, b.Limit, verdict)
+}
+
+func (r *results) save(path string) error {
+	text, err := json.MarshalIndent(r, "", " ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, append(text, '\n'), 0o644)
+}
