@@ -15,7 +15,6 @@ COPY go.mod go.sum ./
 RUN go mod download
 
 COPY main.go ./
-COPY check/ check/
 COPY cmd/ cmd/
 COPY kube/ kube/
 COPY nautobot/ nautobot/

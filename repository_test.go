@@ -35,7 +35,7 @@ func mayImport(folder, path string) bool {
 		return standard
 	case folder == "nautobot", folder == "kube":
 		return !inside || ours == "provision" // not each other
-	case folder == "check":
+	case folder == "cmd/check":
 		return standard || ours == "kube"
 	}
 	return true

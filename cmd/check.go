@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/rackerlabs/understack/go/nautobot-token/check"
+	"github.com/rackerlabs/understack/go/nautobot-token/cmd/check"
 )
 
 // checkOptions are the flags of check.

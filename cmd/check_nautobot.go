@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/rackerlabs/understack/go/nautobot-token/check"
+	"github.com/rackerlabs/understack/go/nautobot-token/cmd/check"
 	"github.com/rackerlabs/understack/go/nautobot-token/kube"
 	"github.com/rackerlabs/understack/go/nautobot-token/nautobot"
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"

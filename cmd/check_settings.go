@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/util/validation"
 
-	"github.com/rackerlabs/understack/go/nautobot-token/check"
+	"github.com/rackerlabs/understack/go/nautobot-token/cmd/check"
 	"github.com/rackerlabs/understack/go/nautobot-token/kube"
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )

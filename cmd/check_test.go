@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/rackerlabs/understack/go/nautobot-token/check"
+	"github.com/rackerlabs/understack/go/nautobot-token/cmd/check"
 )
 
 // Where all is well every link is ok, and nothing is written.
