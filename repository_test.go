@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -78,7 +79,7 @@ func TestImports(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The walk really looked at the files.
-	for _, one := range []string{". " + module + "/cmd", "cmd " + module + "/provision", "nautobot github.com/nautobot/go-nautobot/v2", "kube k8s.io/client-go/rest", "check " + module + "/kube", "provision errors"} {
+	for _, one := range []string{". " + module + "/cmd", "cmd " + module + "/provision", "nautobot github.com/nautobot/go-nautobot/v2", "kube k8s.io/client-go/rest", "cmd/check " + module + "/kube", "provision errors"} {
 		if !seen[one] {
 			t.Errorf("%s was not seen", one)
 		}
@@ -113,4 +114,59 @@ func TestSecurityNamesTestsThatExist(t *testing.T) {
 			t.Errorf("SECURITY.md names %s, which does not exist", name[1])
 		}
 	}
+}
+
+// Every link from one page to another leads somewhere.
+func TestLinks(t *testing.T) {
+	t.Parallel()
+	link := regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	pages := []string{"README.md", "SECURITY.md", "CONTRIBUTING.md", "charts/nautobot-token/README.md", "examples/README.md", "examples/migration/README.md"}
+	more, err := filepath.Glob("docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	links := 0
+	for _, page := range append(pages, more...) {
+		for _, found := range link.FindAllStringSubmatch(read(t, page), -1) {
+			path, anchor, _ := strings.Cut(found[1], "#")
+			if strings.Contains(path, "://") {
+				continue
+			}
+			links++
+			to := page
+			if path != "" {
+				to = filepath.Join(filepath.Dir(page), path)
+			}
+			if _, err := os.Stat(to); err != nil {
+				t.Errorf("%s: %v", page, err)
+			} else if anchor != "" && !slices.Contains(anchors(read(t, to)), anchor) {
+				t.Errorf("%s: %s has no heading #%s", page, to, anchor)
+			}
+		}
+	}
+	if links < 30 {
+		t.Errorf("only %d links", links)
+	}
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// anchors are the names of a page's headings, as the page's host makes them, and
+// those that it gives itself.
+func anchors(page string) (names []string) {
+	for _, given := range regexp.MustCompile(`<a id="([^"]+)">`).FindAllStringSubmatch(page, -1) {
+		names = append(names, given[1])
+	}
+	for _, heading := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(page, -1) {
+		name := regexp.MustCompile("[^a-z0-9 _-]").ReplaceAllString(strings.ToLower(heading[1]), "")
+		names = append(names, strings.ReplaceAll(name, " ", "-"))
+	}
+	return names
 }

@@ -139,7 +139,7 @@ func prometheusRule(t *testing.T, r rendered) *monitoringv1.PrometheusRule {
 
 // Whoever is woken finds out why, and what to do.
 func TestEveryAlertSaysWhatToDo(t *testing.T) {
-	readme, err := os.ReadFile("../README.md")
+	operations, err := os.ReadFile("../docs/operations.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,8 +149,8 @@ func TestEveryAlertSaysWhatToDo(t *testing.T) {
 			if page != "https://runbooks.example.com/nautobot-token" || !ok || anchor == "" || rule.Annotations["summary"] == "" {
 				t.Errorf("%s: %v", rule.Alert, rule.Annotations)
 			}
-			if !strings.Contains(string(readme), `<a id="`+anchor+`"></a>`) {
-				t.Errorf("%s: README.md has no row %s", rule.Alert, anchor)
+			if !strings.Contains(string(operations), `<a id="`+anchor+`"></a>`) {
+				t.Errorf("%s: docs/operations.md has no row %s", rule.Alert, anchor)
 			}
 		}
 	}

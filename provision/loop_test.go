@@ -114,9 +114,11 @@ func provisionIt(ctx context.Context, w *world, run string) error {
 	return err
 }
 
-func fullSync(ctx context.Context, w *world, run string) error  { return w.sync(ctx, run, false, false) }
+func fullSync(ctx context.Context, w *world, run string) error { return w.sync(ctx, run, false, false) }
+
 func quickSync(ctx context.Context, w *world, run string) error { return w.sync(ctx, run, true, false) }
-func prune(ctx context.Context, w *world, run string) error     { return w.sync(ctx, run, false, true) }
+
+func prune(ctx context.Context, w *world, run string) error { return w.sync(ctx, run, false, true) }
 
 func revoke(ctx context.Context, w *world, run string) error {
 	_, err := (&provision.Revocation{Provisioner: w.provisioner(run), Source: w.sources(run)}).Revoke(ctx, "openstack", "nautobot-token")
