@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -176,9 +177,13 @@ func TestSyncRepairs(t *testing.T) {
 	if err := helm(t.Context(), "upgrade", home, "repair", values); err != nil {
 		t.Fatal(err)
 	}
-	change := object{"password": keepSecret("password by hand", "by-hand-"+rand.Text()), "groups": []any{}}
-	if err := nautobot.Do(t.Context(), nautobot.Admin(), http.MethodPatch, "users/"+listed.user(t).ID+"/", change, nil); err != nil {
-		t.Fatal(err)
+	for a, change := range map[*account]object{
+		listed: {"password": keepSecret("password by hand", "by-hand-"+rand.Text())},
+		gaveUp: {"groups": []any{}},
+	} {
+		if err := nautobot.Do(t.Context(), nautobot.Admin(), http.MethodPatch, "users/"+a.user(t).ID+"/", change, nil); err != nil {
+			t.Fatal(err)
+		}
 	}
 	former := before.token
 	before.renewToken()
@@ -311,6 +316,9 @@ func TestPrune(t *testing.T) {
 	}
 }
 
+// synced is how many Secrets a run says that it has looked at.
+var synced = regexp.MustCompile(`"msg":"synced","secrets":(\d+),`)
+
 // Two hundred Secrets in four shards: each is done, and by one of them.
 func TestShards(t *testing.T) {
 	t.Parallel()
@@ -337,6 +345,21 @@ func TestShards(t *testing.T) {
 		if name, _, _ := strings.Cut(line, " "); strings.HasPrefix(name, "token/") {
 			done = append(done, name)
 		}
+	}
+	total := 0
+	for _, log := range logs {
+		found := synced.FindStringSubmatch(log)
+		if found == nil || found[1] == "0" {
+			t.Fatalf("a shard has done nothing:\n%s", redact(log))
+		}
+		n, err := strconv.Atoi(found[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		total += n
+	}
+	if total != secrets {
+		t.Errorf("the shards have looked at %d Secrets together, want %d", total, secrets)
 	}
 	slices.Sort(done)
 	if diff := cmp.Diff(want, done); diff != "" || len(logs) != shards {
