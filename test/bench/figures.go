@@ -68,6 +68,8 @@ func newFigure(name, who string, secrets int, sent requests, runs []measurement)
 type results struct {
 	Figures []figure
 	Budgets []budget
+
+	path string // of the file that they are saved in; empty: none
 }
 
 // A budget is a limit to a value that was measured.
@@ -101,10 +103,14 @@ func (r *results) check(b budget) {
 	fmt.Printf("%-40s %s: %.3g, budget %s %g%s\n", b.Case, b.What, b.Value, word, b.Limit, verdict)
 }
 
-func (r *results) save(path string) error {
+// save writes all figures so far to the file.
+func (r *results) save() error {
+	if r.path == "" {
+		return nil
+	}
 	text, err := json.MarshalIndent(r, "", " ")
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(path, append(text, '\n'), 0o644)
+	return os.WriteFile(r.path, append(text, '\n'), 0o644)
 }
