@@ -17,6 +17,7 @@ const (
 	claims          = "/api/v1/persistentvolumeclaims"
 	eventObjects    = "/api/v1/events"
 	jobObjects      = "/apis/batch/v1/jobs"
+	cronJobs        = "/apis/batch/v1/cronjobs"
 	eventBuses      = "/apis/argoproj.io/v1alpha1/eventbus"
 	eventSources    = "/apis/argoproj.io/v1alpha1/eventsources"
 	sensors         = "/apis/argoproj.io/v1alpha1/sensors"
@@ -56,6 +57,7 @@ func newChainWorld(t *testing.T) *world {
 	w.kube.PutObject(quotas, `{`+metadata("nautobot-token-job", "job", "")+`,"status":{"hard":{"pods":"10"},"used":{"pods":"0"}}}`)
 	w.putExternalSecret(`{"type":"Ready","status":"True","reason":"SecretSynced"}`, "1h")
 	w.putJob(`{"type":"Complete","status":"True"}`, "")
+	w.putCronJob(false, `"lastScheduleTime":"2026-11-24T09:07:00Z","lastSuccessfulTime":"2026-11-24T09:07:05Z"`)
 	return w
 }
 
@@ -119,6 +121,11 @@ func (w *world) putJob(condition, pod string) {
 	if pod != "" {
 		w.putPod("nautobot-token-x7k2p-1", `"batch.kubernetes.io/job-name":"nautobot-token-x7k2p"`, pod)
 	}
+}
+
+// putCronJob puts the one that syncs.
+func (w *world) putCronJob(suspend bool, status string) {
+	w.kube.PutObject(cronJobs, fmt.Sprintf(`{%s,"spec":{"suspend":%v},"status":{%s}}`, metadata("nautobot-token-sync", "sync", ""), suspend, status))
 }
 
 func (w *world) putExternalSecret(condition, interval string) {

@@ -49,6 +49,20 @@ func TestCheckFinds(t *testing.T) {
 			},
 			check.Failed, "externalsecret/openstack/credential", "SecretSyncedError", "describe externalsecret credential",
 		},
+		"sync fails": {
+			func(w *world) {
+				w.putCronJob(false, `"lastScheduleTime":"2026-11-24T09:07:00Z","lastSuccessfulTime":"2026-11-24T08:07:05Z"`)
+			},
+			check.Failed, "cronjob/nautobot-token/nautobot-token-sync", "has not succeeded since it was last due", "create job --from=cronjob/nautobot-token-sync",
+		},
+		"sync has never succeeded": {
+			func(w *world) { w.putCronJob(false, `"lastScheduleTime":"2026-11-24T09:07:00Z"`) },
+			check.Failed, "cronjob/nautobot-token/nautobot-token-sync", "has not succeeded since it was last due", "get jobs",
+		},
+		"sync is suspended": {
+			func(w *world) { w.putCronJob(true, "") },
+			check.Warning, "cronjob/nautobot-token/nautobot-token-sync", "suspended", "sync.suspend=false",
+		},
 		"interval of a day": {
 			func(w *world) { w.putExternalSecret(`{"type":"Ready","status":"True"}`, "1d") },
 			check.Failed, "externalsecret/openstack/credential", "refreshInterval", "24h",
@@ -316,7 +330,7 @@ func TestCheckForgetsWhatIsOver(t *testing.T) {
 // What may not be read is a warning that says so, and never a failure.
 func TestCheckMayNotRead(t *testing.T) {
 	w := newChainWorld(t)
-	w.kube.Forbid("pods", "resourcequotas", "jobs", "eventbus", "eventsources", "sensors", "externalsecrets", "events", "persistentvolumeclaims",
+	w.kube.Forbid("pods", "resourcequotas", "jobs", "cronjobs", "eventbus", "eventsources", "sensors", "externalsecrets", "events", "persistentvolumeclaims",
 		"openstack/secrets", "nautobot/secrets", "/configmaps")
 	findings, code := w.check(t, "nautobot-token")
 	if code != exitDone {

@@ -45,6 +45,7 @@ var (
 	SecretObjects          = Resource[Object]{"/api/v1", "secrets"} // without their data
 	SecretData             = Resource[DataObject]{"/api/v1", "secrets"}
 	Jobs                   = Resource[Job]{"/apis/batch/v1", "jobs"}
+	CronJobs               = Resource[CronJob]{"/apis/batch/v1", "cronjobs"}
 	EventBuses             = Resource[ArgoObject]{"/apis/argoproj.io/v1alpha1", "eventbus"}
 	EventSources           = Resource[ArgoObject]{"/apis/argoproj.io/v1alpha1", "eventsources"}
 	Sensors                = Resource[ArgoObject]{"/apis/argoproj.io/v1alpha1", "sensors"}
@@ -176,6 +177,16 @@ type Job struct {
 		Active, Failed, Succeeded int
 		CompletionTime            *time.Time
 		Conditions                Conditions
+	}
+}
+
+// CronJob is one, as far as it tells how it goes.
+type CronJob struct {
+	Object
+	Spec   struct{ Suspend bool }
+	Status struct {
+		Active                               []struct{ Name string }
+		LastScheduleTime, LastSuccessfulTime time.Time
 	}
 }
 

@@ -55,7 +55,7 @@ func (c *Chain) Links() (before, after []Link) {
 	if c.release == nil {
 		return before, nil
 	}
-	after = []Link{c.EventBus, c.EventSource, c.Sensor, c.Quota}
+	after = []Link{c.EventBus, c.EventSource, c.Sensor, c.Syncs, c.Quota}
 	if c.name != "" {
 		after = append(after, c.Job)
 	}

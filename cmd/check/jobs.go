@@ -60,6 +60,37 @@ func isUsedUp(used, hard string) bool {
 	return u >= h
 }
 
+// Syncs looks at the CronJobs that sync.
+func (c *Chain) Syncs(ctx context.Context) []Finding {
+	r := Report{Object: "cronjob/" + c.release.Namespace}
+	selector := fmt.Sprintf("%s=%s,%s=sync", releaseLabel, c.release.Name, partLabel)
+	all, err := kube.List(ctx, c.cluster, kube.CronJobs, kube.Selection{Namespace: c.release.Namespace, Labels: selector})
+	if err != nil {
+		r.Unread(err)
+		return r.Findings
+	}
+	if len(all) == 0 {
+		r.OK("none: sync.enabled is false, so nothing repairs what no event tells of")
+	}
+	for _, one := range all {
+		path := Report{Object: "cronjob/" + one.Path()}
+		due, done := one.Status.LastScheduleTime, one.Status.LastSuccessfulTime
+		switch {
+		case one.Spec.Suspend:
+			path.Warn(c.upgrade("--set sync.suspend=false"), "it is suspended")
+		case due.After(done) && len(one.Status.Active) == 0:
+			path.Fail([]string{c.kubectl("get jobs -l %s=sync", partLabel), c.kubectl("create job --from=cronjob/%s %s-now", one.Metadata.Name, one.Metadata.Name)},
+				"it has not succeeded since it was last due, at %s: the log of its last Job says why", clock(due))
+		case done.IsZero():
+			path.OK("it has not run yet")
+		default:
+			path.OK("last succeeded at %s", clock(done))
+		}
+		r.Findings = append(r.Findings, path.Findings...)
+	}
+	return r.Findings
+}
+
 // readJob finds the last Job of the Secret, nil if there is none. No label tells
 // whose a Job is.
 func (c *Chain) readJob(ctx context.Context) (last *kube.Job, err error) {

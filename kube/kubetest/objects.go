@@ -13,7 +13,7 @@ import (
 // group: those of the core and of batch are always there.
 var served = map[string][]string{
 	"/api/v1":                           {"configmaps", "pods", "events", "resourcequotas", "persistentvolumeclaims"},
-	"/apis/batch/v1":                    {"jobs"},
+	"/apis/batch/v1":                    {"jobs", "cronjobs"},
 	"/apis/argoproj.io/v1alpha1":        {"eventbus", "eventsources", "sensors"},
 	"/apis/external-secrets.io/v1":      {"externalsecrets"},
 	"/apis/external-secrets.io/v1beta1": nil,
