@@ -23,6 +23,7 @@ type fixture struct {
 	token     string
 	env       map[string]string
 	stdin     string
+	dir       string            // in which the program runs; empty: some other
 	secrets   map[string]string // what must never be shown, by what it is
 }
 

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -38,7 +39,7 @@ func (f *fixture) start(t *testing.T, args ...string) child {
 	t.Helper()
 	f.proxy.reset()
 	command := exec.CommandContext(t.Context(), binary, args...)
-	command.Dir = t.TempDir()
+	command.Dir = cmp.Or(f.dir, t.TempDir())
 	for name, value := range f.env {
 		command.Env = append(command.Env, name+"="+value)
 	}
