@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"image/color"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
@@ -53,15 +55,13 @@ func picture(r results, path string) error {
 		}
 		one.Draw(tiles.At(all, i%columns, i/columns))
 	}
-	file, err := os.Create(path)
-	if err != nil {
+	var drawn bytes.Buffer
+	if _, err := canvas.WriteTo(&drawn); err != nil {
 		return err
 	}
-	defer file.Close()
-	if _, err := canvas.WriteTo(file); err != nil {
-		return err
-	}
-	return file.Close()
+	const family = "font-family:Liberation Sans"
+	named := bytes.ReplaceAll(drawn.Bytes(), []byte(family), []byte(family+",Arial,Helvetica,sans-serif"))
+	return os.WriteFile(path, named, 0o644)
 }
 
 func (r results) panels() []panel {
@@ -100,6 +100,9 @@ func (r results) panels() []panel {
 	return panels
 }
 
+// roomy leaves room for whoever has only fonts with wider letters.
+func roomy(name string) string { return name + strings.Repeat(" ", 1+len(name)/3) }
+
 func label(value float64, unit string) string {
 	if unit == "requests" {
 		return fmt.Sprint(value)
@@ -121,7 +124,7 @@ func (p panel) plot() (*plot.Plot, error) {
 	thickness := vg.Points(22) / vg.Length(max(1, len(p.values)))
 	names := make([]string, len(p.groups)) // the axis goes upwards
 	for i, name := range p.groups {
-		names[len(names)-1-i] = name
+		names[len(names)-1-i] = roomy(name)
 	}
 	for i, series := range p.values {
 		upwards := make(plotter.Values, len(series))
@@ -150,10 +153,12 @@ func (p panel) plot() (*plot.Plot, error) {
 		}
 		chart.Add(bars, values)
 		if p.legend != nil {
-			chart.Legend.Add(p.legend[i], bars)
+			chart.Legend.Add(roomy(p.legend[i]), bars)
 		}
 	}
 	chart.NominalY(names...)
+	chart.Y.Tick.Label.Font.Size = vg.Points(9)
+	chart.X.Tick.Label.Font.Size = vg.Points(9)
 	chart.X.Max = most * 1.2 // for the numbers
 	room := max(0.6, float64(4-len(names))/2)
 	chart.Y.Min, chart.Y.Max = -room, float64(len(names)-1)+room
