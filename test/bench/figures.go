@@ -38,12 +38,12 @@ func newSpread(values []float64) spread {
 	return spread{values[len(values)/2], values[0], values[len(values)-1]}
 }
 
-// text shows a spread, after multiplication.
-func (s spread) text(by float64) string {
+// text shows a spread.
+func (s spread) text() string {
 	if s.Max == 0 {
 		return "-"
 	}
-	return fmt.Sprintf("%.4g (%.4g-%.4g)", s.Median*by, s.Min*by, s.Max*by)
+	return fmt.Sprintf("%.4g (%.4g-%.4g)", s.Median, s.Min, s.Max)
 }
 
 func newFigure(name, who string, secrets int, sent requests, runs []measurement) figure {
@@ -83,7 +83,7 @@ func (b budget) over() bool { return b.AtLeast != (b.Value >= b.Limit) && b.Valu
 
 func (r *results) add(f figure) {
 	fmt.Printf("%-40s %-15s %d runs, requests %d + %d\n%-40s wall %s s, CPU %s s, memory %s MB, server %s s\n", f.Case, f.Who, f.Runs,
-		f.ToNautobot, f.ToKubernetes, "", f.Wall.text(1), f.CPU.text(1), f.Memory.text(1), f.Server.text(1))
+		f.ToNautobot, f.ToKubernetes, "", f.Wall.text(), f.CPU.text(), f.Memory.text(), f.Server.text())
 	r.Figures = append(r.Figures, f)
 }
 

@@ -98,7 +98,7 @@ func (s *stage) account(ctx context.Context) (account, error) {
 // program, the bare loop and, on a real server, the script, on each its next.
 func (s *stage) inTurn(ctx context.Context, p programs, r *results, runs int, name string, of account, next func(context.Context) (account, error)) error {
 	name = s.name + ", " + name
-	sent, err := s.record(ctx, func(at address) error {
+	sent, err := s.record(func(at address) error {
 		_, err := s.provision(ctx, p, at, of)
 		return err
 	})
@@ -146,7 +146,7 @@ func (s *stage) inTurn(ctx context.Context, p programs, r *results, runs int, na
 	if err != nil {
 		return err
 	}
-	sent, err = s.record(ctx, func(at address) error {
+	sent, err = s.record(func(at address) error {
 		_, err := s.runScript(ctx, p, at, a)
 		return err
 	})
@@ -245,7 +245,7 @@ func measured(ctx context.Context, p programs, env []string, stdin []byte, args 
 }
 
 // record has something run behind proxies and returns what it sent.
-func (s *stage) record(ctx context.Context, run func(address) error) (requests, error) {
+func (s *stage) record(run func(address) error) (requests, error) {
 	transport, err := s.kubernetesTransport()
 	if err != nil {
 		return nil, err
