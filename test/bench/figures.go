@@ -2,7 +2,9 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"time"
@@ -84,7 +86,11 @@ func (b budget) over() bool { return b.AtLeast != (b.Value >= b.Limit) && b.Valu
 func (r *results) add(f figure) {
 	fmt.Printf("%-40s %-15s %d runs, requests %d + %d\n%-40s wall %s s, CPU %s s, memory %s MB, server %s s\n", f.Case, f.Who, f.Runs,
 		f.ToNautobot, f.ToKubernetes, "", f.Wall.text(), f.CPU.text(), f.Memory.text(), f.Server.text())
-	r.Figures = append(r.Figures, f)
+	if i := slices.IndexFunc(r.Figures, func(g figure) bool { return g.Case == f.Case && g.Who == f.Who }); i >= 0 {
+		r.Figures[i] = f
+	} else {
+		r.Figures = append(r.Figures, f)
+	}
 }
 
 func (r *results) atMost(name, what string, value, limit float64) {
@@ -92,7 +98,11 @@ func (r *results) atMost(name, what string, value, limit float64) {
 }
 
 func (r *results) check(b budget) {
-	r.Budgets = append(r.Budgets, b)
+	if i := slices.IndexFunc(r.Budgets, func(c budget) bool { return c.Case == b.Case && c.What == b.What }); i >= 0 {
+		r.Budgets[i] = b
+	} else {
+		r.Budgets = append(r.Budgets, b)
+	}
 	word, verdict := "at most", ""
 	if b.AtLeast {
 		word = "at least"
@@ -101,6 +111,18 @@ func (r *results) check(b budget) {
 		verdict = "  OVER"
 	}
 	fmt.Printf("%-40s %s: %.3g, budget %s %g%s\n", b.Case, b.What, b.Value, word, b.Limit, verdict)
+}
+
+// load reads what is in the file, if there is one.
+func (r *results) load() error {
+	text, err := os.ReadFile(r.path)
+	if r.path == "" || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = json.Unmarshal(text, r)
+	}
+	return err
 }
 
 // save writes all figures so far to the file.
