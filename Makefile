@@ -96,8 +96,9 @@ e2e: ## run the tests on real servers, and the whole chain on a real node (root 
 	go test -tags e2e -count=1 -p 2 -timeout 60m ./test/...
 
 .PHONY: bench
-bench: ## measure requests, time, memory and size, compared with a bare HTTP client
-	go run ./test/bench
+bench: ## measure requests, time, memory and size beside a bare HTTP client, and draw docs/figures.svg (Linux, needs curl and jq)
+	go run ./test/bench -o docs/figures.json
+	go -C test/tools/figures run . -docs $(CURDIR)/docs
 
 # It counts executions: at the end of a time Go's fuzzer fails on a busy machine.
 .PHONY: fuzz

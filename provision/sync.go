@@ -31,7 +31,7 @@ const batchSize = 100
 func (s *Sync) Run(ctx context.Context, secrets iter.Seq[Secret]) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	work := make(chan candidate)
+	work := make(chan candidate, batchSize) // so that nobody waits while the next accounts are asked for
 	var workers sync.WaitGroup
 	for range s.Parallel {
 		workers.Go(func() {

@@ -36,12 +36,11 @@ func (c *call) filter(e *endpoint, all []object) ([]object, *answer) {
 		if len(values) == 0 {
 			continue
 		}
+		matches := matcher(lookup, values)
 		all = slices.DeleteFunc(all, func(o object) bool {
-			return !slices.ContainsFunc(values, func(v string) bool {
-				return slices.ContainsFunc(o.values(&c.state, field), func(have any) bool {
-					text, _ := have.(string)
-					return comparison(lookup)(text, strings.TrimSpace(v))
-				})
+			return !slices.ContainsFunc(o.values(&c.state, field), func(have any) bool {
+				text, _ := have.(string)
+				return matches(text)
 			})
 		})
 	}
@@ -51,17 +50,23 @@ func (c *call) filter(e *endpoint, all []object) ([]object, *answer) {
 	return all, nil
 }
 
-// comparison is how a filter compares the stored text with the one asked for.
-func comparison(lookup string) func(have, value string) bool {
-	switch lookup {
-	case "ie":
-		return strings.EqualFold
-	case "isw":
-		return func(have, value string) bool {
-			return strings.HasPrefix(strings.ToLower(have), strings.ToLower(value))
-		}
+// matcher is how a filter compares the stored text with the values asked for.
+func matcher(lookup string, values []string) func(have string) bool {
+	wanted := map[string]bool{}
+	for _, v := range values {
+		wanted[strings.TrimSpace(v)] = true
 	}
-	return func(have, value string) bool { return have == value }
+	if lookup == "" {
+		return func(have string) bool { return wanted[have] }
+	}
+	return func(have string) bool {
+		for v := range wanted {
+			if lookup == "ie" && strings.EqualFold(have, v) || lookup == "isw" && strings.HasPrefix(strings.ToLower(have), strings.ToLower(v)) {
+				return true
+			}
+		}
+		return false
+	}
 }
 
 // list answers one page. Pages are counted by offset; a limit that makes no sense is the default, 0 the largest.

@@ -2,7 +2,9 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"time"
@@ -38,12 +40,12 @@ func newSpread(values []float64) spread {
 	return spread{values[len(values)/2], values[0], values[len(values)-1]}
 }
 
-// text shows a spread, after multiplication.
-func (s spread) text(by float64) string {
+// text shows a spread.
+func (s spread) text() string {
 	if s.Max == 0 {
 		return "-"
 	}
-	return fmt.Sprintf("%.4g (%.4g-%.4g)", s.Median*by, s.Min*by, s.Max*by)
+	return fmt.Sprintf("%.4g (%.4g-%.4g)", s.Median, s.Min, s.Max)
 }
 
 func newFigure(name, who string, secrets int, sent requests, runs []measurement) figure {
@@ -83,8 +85,12 @@ func (b budget) over() bool { return b.AtLeast != (b.Value >= b.Limit) && b.Valu
 
 func (r *results) add(f figure) {
 	fmt.Printf("%-40s %-15s %d runs, requests %d + %d\n%-40s wall %s s, CPU %s s, memory %s MB, server %s s\n", f.Case, f.Who, f.Runs,
-		f.ToNautobot, f.ToKubernetes, "", f.Wall.text(1), f.CPU.text(1), f.Memory.text(1), f.Server.text(1))
-	r.Figures = append(r.Figures, f)
+		f.ToNautobot, f.ToKubernetes, "", f.Wall.text(), f.CPU.text(), f.Memory.text(), f.Server.text())
+	if i := slices.IndexFunc(r.Figures, func(g figure) bool { return g.Case == f.Case && g.Who == f.Who }); i >= 0 {
+		r.Figures[i] = f
+	} else {
+		r.Figures = append(r.Figures, f)
+	}
 }
 
 func (r *results) atMost(name, what string, value, limit float64) {
@@ -92,7 +98,11 @@ func (r *results) atMost(name, what string, value, limit float64) {
 }
 
 func (r *results) check(b budget) {
-	r.Budgets = append(r.Budgets, b)
+	if i := slices.IndexFunc(r.Budgets, func(c budget) bool { return c.Case == b.Case && c.What == b.What }); i >= 0 {
+		r.Budgets[i] = b
+	} else {
+		r.Budgets = append(r.Budgets, b)
+	}
 	word, verdict := "at most", ""
 	if b.AtLeast {
 		word = "at least"
@@ -101,6 +111,18 @@ func (r *results) check(b budget) {
 		verdict = "  OVER"
 	}
 	fmt.Printf("%-40s %s: %.3g, budget %s %g%s\n", b.Case, b.What, b.Value, word, b.Limit, verdict)
+}
+
+// load reads what is in the file, if there is one.
+func (r *results) load() error {
+	text, err := os.ReadFile(r.path)
+	if r.path == "" || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = json.Unmarshal(text, r)
+	}
+	return err
 }
 
 // save writes all figures so far to the file.

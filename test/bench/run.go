@@ -73,7 +73,7 @@ func (s *stage) creation(ctx context.Context, p programs, r *results, runs int) 
 	if err != nil {
 		return err
 	}
-	return s.inTurn(ctx, p, r, runs, "first creation", of, s.account)
+	return s.inTurn(ctx, p, r, runs, "first creation", of, s.account, s.account)
 }
 
 // rerun measures runs that find everything as it should be.
@@ -85,7 +85,16 @@ func (s *stage) rerun(ctx context.Context, p programs, r *results, runs int) err
 	if _, err := s.provision(ctx, p, s.at(), a); err != nil {
 		return err
 	}
-	return s.inTurn(ctx, p, r, runs, "healthy rerun", a, func(context.Context) (account, error) { return a, nil })
+	same := func(a account) func(context.Context) (account, error) {
+		return func(context.Context) (account, error) { return a, nil }
+	}
+	b := newAccount() // the script makes it a superuser, which the program would undo
+	if s.real {
+		if _, err := s.runScript(ctx, p, s.at(), b); err != nil {
+			return err
+		}
+	}
+	return s.inTurn(ctx, p, r, runs, "healthy rerun", a, same(a), same(b))
 }
 
 // account makes a Secret for a new one.
@@ -95,10 +104,12 @@ func (s *stage) account(ctx context.Context) (account, error) {
 }
 
 // inTurn records what the program sends for an account, and then measures the
-// program, the bare loop and, on a real server, the script, on each its next.
-func (s *stage) inTurn(ctx context.Context, p programs, r *results, runs int, name string, of account, next func(context.Context) (account, error)) error {
+// program, the bare loop and, on a real server, the script, each on its next.
+func (s *stage) inTurn(ctx context.Context, p programs, r *results, runs int, name string, of account,
+	next, nextOfScript func(context.Context) (account, error),
+) error {
 	name = s.name + ", " + name
-	sent, err := s.record(ctx, func(at address) error {
+	sent, err := s.record(func(at address) error {
 		_, err := s.provision(ctx, p, at, of)
 		return err
 	})
@@ -124,7 +135,7 @@ func (s *stage) inTurn(ctx context.Context, p programs, r *results, runs int, na
 		}
 		bare = append(bare, m)
 		if s.real {
-			if a, err = next(ctx); err != nil {
+			if a, err = nextOfScript(ctx); err != nil {
 				return err
 			}
 			if m, err = s.runScript(ctx, p, s.at(), a); err != nil {
@@ -142,11 +153,11 @@ func (s *stage) inTurn(ctx context.Context, p programs, r *results, runs int, na
 	if !s.real {
 		return nil
 	}
-	a, err := next(ctx)
+	a, err := nextOfScript(ctx)
 	if err != nil {
 		return err
 	}
-	sent, err = s.record(ctx, func(at address) error {
+	sent, err = s.record(func(at address) error {
 		_, err := s.runScript(ctx, p, at, a)
 		return err
 	})
@@ -245,7 +256,7 @@ func measured(ctx context.Context, p programs, env []string, stdin []byte, args 
 }
 
 // record has something run behind proxies and returns what it sent.
-func (s *stage) record(ctx context.Context, run func(address) error) (requests, error) {
+func (s *stage) record(run func(address) error) (requests, error) {
 	transport, err := s.kubernetesTransport()
 	if err != nil {
 		return nil, err

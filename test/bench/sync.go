@@ -55,14 +55,14 @@ func startCrowd(ctx context.Context, dir string, p programs, version string, siz
 		s.nautobot, s.token, s.stop = fake.URL, fake.Token, func() { fake.Close(); kubernetes.Close() }
 		add = func(_ context.Context, all []account) error { addToFake(fake, all); return nil }
 	} else {
-		real, err := servers.StartNautobot(ctx, version)
+		server, err := servers.StartNautobot(ctx, version)
 		if err != nil {
 			kubernetes.Close()
 			return nil, err
 		}
 		s.name = fmt.Sprintf("Nautobot %s, %d Secrets", version, size)
-		s.nautobot, s.token, s.stop = real.URL, real.Token, func() { real.Stop(); kubernetes.Close() }
-		add = func(ctx context.Context, all []account) error { return addToReal(ctx, real, all) }
+		s.nautobot, s.token, s.stop = server.URL, server.Token, func() { server.Stop(); kubernetes.Close() }
+		add = func(ctx context.Context, all []account) error { return addToReal(ctx, server, all) }
 	}
 	c := &crowd{stage: s}
 	password := newAccount().password // of all of them: see addToReal
@@ -123,7 +123,7 @@ func addToFake(fake *nautobottest.Server, all []account) {
 // addToReal makes accounts in the database, which takes much less time than over
 // REST. All have one password and its hash, which Nautobot works out again, at
 // full cost, whenever it checks one of them.
-func addToReal(ctx context.Context, real *servers.Nautobot, all []account) error {
+func addToReal(ctx context.Context, server *servers.Nautobot, all []account) error {
 	var rows []map[string]string
 	for _, a := range all {
 		rows = append(rows, map[string]string{"username": a.username, "token": a.token, "owner": a.owner()})
@@ -145,7 +145,7 @@ func addToReal(ctx context.Context, real *servers.Nautobot, all []account) error
 	if err := file.Close(); err != nil {
 		return err
 	}
-	_, err = real.Python(ctx, `
+	_, err = server.Python(ctx, `
 import json
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group
@@ -185,7 +185,7 @@ func (c *crowd) whole(ctx context.Context, p programs, to address, flags ...stri
 
 // recordSync returns what a run of sync sends.
 func (c *crowd) recordSync(ctx context.Context, p programs, flags ...string) (requests, error) {
-	return c.record(ctx, func(at address) error {
+	return c.record(func(at address) error {
 		_, err := c.whole(ctx, p, at, flags...)
 		return err
 	})
