@@ -300,7 +300,7 @@ func TestRights(t *testing.T) {
 // In none of the examples may anybody list the Secrets of the namespace where
 // the superuser's is.
 func TestNobodyListsTheSuperuserSecret(t *testing.T) {
-	for _, name := range []string{"global", "site", "migration"} {
+	for _, name := range []string{"global", "site", "migration", "migration-api-tokens"} {
 		values := valuesFiles(t)[name]
 		superuser, _ := at(values, "superuserSecret.namespace")
 		for _, right := range rights(t, mustRender(t, values, chartutil.ReleaseOptions{Namespace: release})) {

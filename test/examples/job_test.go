@@ -201,7 +201,7 @@ func (r *release) forbidden() map[string]string {
 		"the admin's password": nautobot.Password,
 	}
 	for _, secret := range r.secrets {
-		for _, key := range []string{"apitoken", "token", "password"} {
+		for _, key := range []string{"apitoken", "apiToken", "token", "password"} {
 			if value := secret.StringData[key]; value != "" {
 				texts[fmt.Sprintf("%s of %s/%s", key, secret.Namespace, secret.Name)] = value
 			}

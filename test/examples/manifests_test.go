@@ -34,6 +34,7 @@ var documents = map[string]string{
 	"external-secrets/vault.yaml":           "SecretStore ExternalSecret",
 	"global/secrets.yaml":                   "Secret Secret Secret Secret",
 	"job.yaml":                              "ServiceAccount Role RoleBinding Role RoleBinding Job",
+	"migration-api-tokens/secrets.yaml":     "Secret Secret Secret",
 	"sealed-superuser-secret.yaml":          "SealedSecret",
 	"secret.yaml":                           "Secret",
 	"site/secrets.yaml":                     "Secret Secret Secret",

@@ -17,7 +17,9 @@ import (
 const oldToken = "thetokenthattheplaybookmadebeforethis001"
 
 // Every step of migration/README.md, and the way back from each.
-func TestMigration(t *testing.T) {
+func TestMigration(t *testing.T) { onEachNautobot(t, testMigration) }
+
+func testMigration(t *testing.T) {
 	r := install(t, site, "migration")
 	r.apply(t, read(t, "site/secrets.yaml"))
 	r.applySuperuser(t)
