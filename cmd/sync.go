@@ -155,6 +155,7 @@ type syncRun struct {
 	log     *slog.Logger
 	events  context.Context // of the Events, which --timeout does not end
 	seen    seen
+	unread  []string // namespaces whose Secrets could not be listed
 	tally   *tally
 }
 
@@ -187,7 +188,9 @@ func (r *syncRun) run(ctx context.Context) error {
 		Source: patientSources(r.cluster), Done: r.done("Provisioned", r.tally.add),
 	}
 	err := sync.Run(ctx, r.secrets(ctx, namespaces))
-	if err == nil && r.prune && r.shard.Index == 0 {
+	// Where Secrets could not be listed, nothing can be said about any of them.
+	namespaces = slices.DeleteFunc(namespaces, func(n string) bool { return slices.Contains(r.unread, n) })
+	if err == nil && r.prune && r.shard.Index == 0 && len(namespaces) > 0 {
 		if r.all {
 			namespaces = nil
 		}
@@ -214,7 +217,7 @@ func (r *syncRun) scope() []string {
 	case r.all:
 		return []string{""}
 	case len(r.namespaces) > 0:
-		return r.namespaces
+		return slices.Clone(r.namespaces)
 	case r.policy != "":
 		return r.rules.Namespaces()
 	}
@@ -233,6 +236,9 @@ func (r *syncRun) secrets(ctx context.Context, namespaces []string) iter.Seq[pro
 				case ctx.Err() != nil:
 					return
 				case err != nil:
+					if secret.Name == "" {
+						r.unread = append(r.unread, namespace)
+					}
 					r.fail(objectOf(secret), err)
 				case !r.rules.Covers(secret.Namespace, secret.Name):
 					r.tally.noRule.Add(1)

@@ -395,6 +395,26 @@ func TestPruneLimit(t *testing.T) {
 	w.checkInService(t, map[string]bool{"svc-000": false, "svc-001": false, "svc-002": false, "svc-003": false, "svc-004": false, "svc-005": false})
 }
 
+// Where Secrets cannot be listed, no account is asked for.
+func TestPruneWhereSecretsCannotBeListed(t *testing.T) {
+	w := fleet(t, 3)
+	w.run(t, "sync", "-n", "fleet")
+	w.kube.Remove("fleet/svc-001")
+	w.kube.Intercept(func(r *http.Request, _ int) http.Handler {
+		if strings.HasSuffix(r.URL.Path, "/secrets") {
+			return kubetest.Refuse(http.StatusForbidden)
+		}
+		return nil
+	})
+	for _, scope := range [][]string{{"-A"}, {"-n", "fleet"}} {
+		got := w.run(t, append([]string{"sync", "--prune", "--settle", "0"}, scope...)...)
+		if got.code != exitFailed || strings.Count(got.stdout, "\n") != 1 || !strings.Contains(got.stdout, "failed    list Secrets: ") {
+			t.Errorf("%s: exit code %d\n%s", scope, got.code, got.stdout)
+		}
+	}
+	w.checkInService(t, nil)
+}
+
 // Nothing but the API server's own word says that a Secret is gone.
 func TestNotGone(t *testing.T) {
 	tests := map[string]http.Handler{
