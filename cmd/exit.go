@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -41,7 +42,7 @@ func (e codeError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 type outcome struct {
 	printer          *printer
 	detailedExitcode bool
-	refusedOK        bool // refusals are told, and do not count
+	refusedOK        bool // a Secret that is refused is told, and does not count
 
 	mu                       sync.Mutex
 	failed, refused, changed bool
@@ -61,7 +62,7 @@ func (o *outcome) add(log *slog.Logger, object string, report provision.Report, 
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.refused = o.refused || refused
+	o.refused = o.refused || refused && !(o.refusedOK && strings.HasPrefix(object, "secret/"))
 	o.failed = o.failed || err != nil && !refused
 	o.changed = o.changed || report.Changed()
 }
@@ -74,7 +75,7 @@ func (o *outcome) err() error {
 	switch {
 	case o.failed:
 		return codeError(exitFailed)
-	case o.refused && !o.refusedOK:
+	case o.refused:
 		return codeError(exitRefused)
 	case o.changed && o.detailedExitcode:
 		return codeError(exitPending)

@@ -89,7 +89,7 @@ Exit codes:
 	given.addHostnames(server)
 	given.addCluster(cluster)
 	output.BoolVarP(&given.quiet, "quiet", "q", false, "do not print what is unchanged")
-	output.BoolVar(&given.refusedOK, "refused-ok", false, "exit with 0 even if Secrets are refused")
+	output.BoolVar(&given.refusedOK, "refused-ok", false, "exit with 0 even if single Secrets are refused")
 	addFlags(cmd, secrets, given.ruleOptions.group(), server, cluster, output)
 	return cmd
 }
