@@ -119,6 +119,7 @@ func TestSyncScope(t *testing.T) {
 		"all namespaces, some without rules": {[]string{"--policy", rulesFile(t, named), "-A"}, []string{"openstack/nautobot-token"}, "noRule=3", true},
 		"Secrets that a rule leaves out":     {[]string{"--policy", rulesFile(t, `- {namespace: fleet, secrets: ["*-001", "x-*"], usernames: ["*"]}`)}, []string{"fleet/svc-001"}, "noRule=1", true},
 		"without a policy, the context's":    {nil, []string{"openstack/nautobot-token"}, "noRule=0", true},
+		"a namespace that is given twice":    {[]string{"-n", "fleet,openstack", "-n", "fleet"}, []string{"openstack/nautobot-token", "fleet/svc-000", "fleet/svc-001"}, "secrets=3", true},
 		"without a policy, two namespaces":   {[]string{"-n", "fleet,openstack"}, []string{"openstack/nautobot-token", "fleet/svc-000", "fleet/svc-001"}, "noRule=0", true},
 		"a namespace that does not exist":    {[]string{"-n", "gone"}, nil, "secrets=0", true},
 	}
@@ -432,6 +433,7 @@ func TestSyncUsage(t *testing.T) {
 	tests := map[string][]string{
 		"--namespace: a lowercase RFC 1123":    {"-n", "Fleet"},
 		"give --namespace or --all-namespaces": {"-n", "fleet", "-A"},
+		"--namespace is set and empty":         {"-n", " ", "--prune"},
 		"sync takes no arguments":              {"fleet"},
 		"--parallel: want 1 to 64":             {"--parallel", "0"},
 		"--shard: want I/N":                    {"--shard", "4/4"},
