@@ -295,6 +295,27 @@ func TestSyncWithAListThatExpires(t *testing.T) {
 	w.run(t, "sync", "-n", "fleet", "--parallel", "16").checkSync(t, exitDone, "secrets=600 unchanged=0 changed=600 refused=0 failed=0 revoked=0 noRule=0")
 }
 
+// Large Secrets are not kept in memory until there are a hundred of them.
+func TestSyncOfLargeSecrets(t *testing.T) {
+	w := newWorld(t)
+	for i := range 4 {
+		name := fmt.Sprintf("svc-%03d", i)
+		w.kube.Put("fleet/"+name, map[string]string{"username": name, "token": fleetKey(i), "other": strings.Repeat("x", 1<<20)})
+	}
+	w.run(t, "sync", "-n", "fleet", "-q")
+	w.nautobot.ResetRequests()
+	w.run(t, "sync", "-n", "fleet").checkSync(t, exitDone, "secrets=4 unchanged=4 changed=0 refused=0 failed=0 revoked=0 noRule=0")
+	lookups := 0
+	for _, r := range w.nautobot.Requests() {
+		if strings.HasPrefix(r.Path, "/api/users/users/") {
+			lookups++
+		}
+	}
+	if lookups != 4 {
+		t.Errorf("the accounts of 4 large Secrets are asked for in %d requests, want one for each", lookups)
+	}
+}
+
 // A Secret may go, come or change while sync is at it.
 func TestSyncWhileSecretsChange(t *testing.T) {
 	tests := map[string]struct {
