@@ -95,6 +95,9 @@ Exit codes:
 }
 
 func (s *settings) checkSync(cmd *cobra.Command) error {
+	if cmd.Flags().Changed("namespace") && len(s.namespaces) == 0 {
+		return errors.New("--namespace is set and empty: leave it out if the policy's namespaces are meant")
+	}
 	for _, namespace := range s.namespaces {
 		if problems := validation.IsDNS1123Label(namespace); problems != nil {
 			return fmt.Errorf("--namespace: %s", problems[0])
@@ -217,7 +220,7 @@ func (r *syncRun) scope() []string {
 	case r.all:
 		return []string{""}
 	case len(r.namespaces) > 0:
-		return slices.Clone(r.namespaces)
+		return slices.Compact(slices.Sorted(slices.Values(r.namespaces)))
 	case r.policy != "":
 		return r.rules.Namespaces()
 	}

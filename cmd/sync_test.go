@@ -119,6 +119,7 @@ func TestSyncScope(t *testing.T) {
 		"all namespaces, some without rules": {[]string{"--policy", rulesFile(t, named), "-A"}, []string{"openstack/nautobot-token"}, "noRule=3", true},
 		"Secrets that a rule leaves out":     {[]string{"--policy", rulesFile(t, `- {namespace: fleet, secrets: ["*-001", "x-*"], usernames: ["*"]}`)}, []string{"fleet/svc-001"}, "noRule=1", true},
 		"without a policy, the context's":    {nil, []string{"openstack/nautobot-token"}, "noRule=0", true},
+		"a namespace that is given twice":    {[]string{"-n", "fleet,openstack", "-n", "fleet"}, []string{"openstack/nautobot-token", "fleet/svc-000", "fleet/svc-001"}, "secrets=3", true},
 		"without a policy, two namespaces":   {[]string{"-n", "fleet,openstack"}, []string{"openstack/nautobot-token", "fleet/svc-000", "fleet/svc-001"}, "noRule=0", true},
 		"a namespace that does not exist":    {[]string{"-n", "gone"}, nil, "secrets=0", true},
 	}
@@ -294,6 +295,27 @@ func TestSyncWithAListThatExpires(t *testing.T) {
 	w.run(t, "sync", "-n", "fleet", "--parallel", "16").checkSync(t, exitDone, "secrets=600 unchanged=0 changed=600 refused=0 failed=0 revoked=0 noRule=0")
 }
 
+// Large Secrets are not kept in memory until there are a hundred of them.
+func TestSyncOfLargeSecrets(t *testing.T) {
+	w := newWorld(t)
+	for i := range 4 {
+		name := fmt.Sprintf("svc-%03d", i)
+		w.kube.Put("fleet/"+name, map[string]string{"username": name, "token": fleetKey(i), "other": strings.Repeat("x", 1<<20)})
+	}
+	w.run(t, "sync", "-n", "fleet", "-q")
+	w.nautobot.ResetRequests()
+	w.run(t, "sync", "-n", "fleet").checkSync(t, exitDone, "secrets=4 unchanged=4 changed=0 refused=0 failed=0 revoked=0 noRule=0")
+	lookups := 0
+	for _, r := range w.nautobot.Requests() {
+		if strings.HasPrefix(r.Path, "/api/users/users/") {
+			lookups++
+		}
+	}
+	if lookups != 4 {
+		t.Errorf("the accounts of 4 large Secrets are asked for in %d requests, want one for each", lookups)
+	}
+}
+
 // A Secret may go, come or change while sync is at it.
 func TestSyncWhileSecretsChange(t *testing.T) {
 	tests := map[string]struct {
@@ -452,6 +474,7 @@ func TestSyncUsage(t *testing.T) {
 	tests := map[string][]string{
 		"--namespace: a lowercase RFC 1123":    {"-n", "Fleet"},
 		"give --namespace or --all-namespaces": {"-n", "fleet", "-A"},
+		"--namespace is set and empty":         {"-n", " ", "--prune"},
 		"sync takes no arguments":              {"fleet"},
 		"--parallel: want 1 to 64":             {"--parallel", "0"},
 		"--shard: want I/N":                    {"--shard", "4/4"},

@@ -2,9 +2,12 @@ package kube
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
+	"slices"
 	"strconv"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -12,20 +15,32 @@ import (
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
 
-const pageSize = 250 // Secrets; each has 1 MiB at most, and far less as a rule
+const (
+	pageSize = 250 // Secrets
+	// largestPage is how many bytes a page may have: a page of large Secrets is
+	// asked for again with half as many. One Secret always fits.
+	largestPage = 4 << 20
+)
+
+var errLargePage = errors.New("one Secret is too large")
 
 // Secrets yields the labelled Secrets of a namespace, or of all if it is empty,
 // page by page, and ends with the first error. A namespace that does not exist
 // has none.
 func (c *Client) Secrets(ctx context.Context, namespace string) iter.Seq2[provision.Secret, error] {
 	return func(yield func(provision.Secret, error) bool) {
-		next, last := "", ""
+		next, last, limit := "", "", pageSize
+		restarted := false
 		for expired := 0; ; {
-			page, err := c.secretPage(ctx, namespace, next)
+			page, err := c.secretPage(ctx, namespace, next, limit)
 			switch {
+			case errors.Is(err, errLargePage) && limit > 1:
+				limit /= 2
+				continue
 			case apierrors.IsResourceExpired(err) && expired < maxExpired:
 				expired++
 				next = restOf(err)
+				restarted = next == ""
 				continue
 			case isForbidden(err) && namespace != "" && c.noNamespace(ctx, namespace):
 				return
@@ -38,10 +53,10 @@ func (c *Client) Secrets(ctx context.Context, namespace string) iter.Seq2[provis
 			}
 			for _, found := range page.Items {
 				path := found.Namespace + "/" + found.Name
-				if path <= last || found.DeletionTimestamp != nil { // lists are in this order
+				if restarted && path <= last || found.DeletionTimestamp != nil { // lists are in this order
 					continue
 				}
-				last, expired = path, 0
+				last, expired = max(last, path), 0
 				if !yield(toSecret(found), nil) {
 					return
 				}
@@ -49,6 +64,7 @@ func (c *Client) Secrets(ctx context.Context, namespace string) iter.Seq2[provis
 			if next = page.Continue; next == "" {
 				return
 			}
+			limit = min(2*limit, pageSize)
 		}
 	}
 }
@@ -67,19 +83,40 @@ func restOf(err error) string {
 }
 
 // secretPage reads one page of a list.
-func (c *Client) secretPage(ctx context.Context, namespace, next string) (secretList, error) {
+func (c *Client) secretPage(ctx context.Context, namespace, next string, limit int) (secretList, error) {
 	var page secretList
 	err := c.patiently(ctx, func() error {
 		page = secretList{}
 		request := c.rest.Get().Namespace(namespace).Resource("secrets").MaxRetries(0).
-			Param("labelSelector", provision.Selector).Param("limit", strconv.Itoa(pageSize))
+			Param("labelSelector", provision.Selector).Param("limit", strconv.Itoa(limit))
 		if next != "" {
 			request = request.Param("continue", next)
 		}
-		return reworded(request.Do(ctx).Into(&page))
+		answer, err := request.Stream(ctx)
+		if err != nil {
+			return reworded(err)
+		}
+		defer func() { _ = answer.Close() }()
+		return decodePage(answer, &page)
 	})
-	if err == nil && page.ResourceVersion == "" {
+	elsewhere := func(s secret) bool { return namespace != "" && s.Namespace != namespace }
+	if err == nil && (page.ResourceVersion == "" || next != "" && page.Continue == next || slices.ContainsFunc(page.Items, elsewhere)) {
 		err = errors.New("what answered is not a Kubernetes API server")
 	}
 	return page, err
+}
+
+// decodePage reads no more than largestPage: whoever may create Secrets must not
+// decide how much memory this takes.
+func decodePage(answer io.Reader, page *secretList) error {
+	text, err := io.ReadAll(io.LimitReader(answer, largestPage+1))
+	switch {
+	case err != nil:
+		return err
+	case len(text) > largestPage:
+		return errLargePage
+	case json.Unmarshal(text, page) != nil: // its error may quote a value
+		return errors.New("the answer cannot be read")
+	}
+	return nil
 }

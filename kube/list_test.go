@@ -62,6 +62,46 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
+// A page of large Secrets is read in parts, and the others are not.
+func TestSecretsThatAreLarge(t *testing.T) {
+	server := many(t, 600)
+	for i := range 20 {
+		server.Put(fmt.Sprintf("fleet/s-%04d", 10*i), map[string]string{"value": strings.Repeat("x", 1<<20)})
+	}
+	got, err := listed(t, connect(t, server), "fleet")
+	if err != nil || len(got) != 600 || got[0] != "fleet/s-0000" || got[599] != "fleet/s-0599" {
+		t.Errorf("%d Secrets, error %v", len(got), err)
+	}
+	if n := len(server.Requests()); n > 40 {
+		t.Errorf("%d requests", n)
+	}
+	server.Put("fleet/s-0300", map[string]string{"value": strings.Repeat("x", 5<<20)})
+	if _, err := listed(t, connect(t, server), "fleet"); err == nil || err.Error() != "list Secrets: one Secret is too large" {
+		t.Errorf("error is %v", err)
+	}
+}
+
+// Not every API server keeps its lists in order.
+func TestSecretsOutOfOrder(t *testing.T) {
+	server := newServer(t)
+	server.Intercept(always(secretsPage("", "fleet/b", "fleet/a")))
+	got, err := listed(t, connect(t, server), "fleet")
+	if diff := cmp.Diff([]string{"fleet/b", "fleet/a"}, got); err != nil || diff != "" {
+		t.Errorf("error %v (-want +got):\n%s", err, diff)
+	}
+}
+
+// secretsPage is a page of a list.
+func secretsPage(next string, paths ...string) http.Handler {
+	var items []string
+	for _, path := range paths {
+		namespace, name, _ := strings.Cut(path, "/")
+		items = append(items, fmt.Sprintf(`{"metadata":{"namespace":%q,"name":%q}}`, namespace, name))
+	}
+	return kubetest.Answer(http.StatusOK, "application/json", fmt.Sprintf(
+		`{"kind":"SecretList","apiVersion":"v1","metadata":{"resourceVersion":"7","continue":%q},"items":[%s]}`, next, strings.Join(items, ",")))
+}
+
 // A list that expires goes on where it was, even if the server does not tell
 // where that is, and ends if it does not get on.
 func TestSecretsOfAListThatExpires(t *testing.T) {
@@ -114,6 +154,8 @@ func TestSecretsFail(t *testing.T) {
 		"RBAC forbids it":    {kubetest.Refuse(403), `list Secrets: secrets is forbidden: User "system:serviceaccount:nautobot-token:nautobot-token" cannot list`},
 		"a proxy forbids it": {kubetest.Answer(403, "text/html", "<html>"+canary), "list Secrets: the answer was 403, not in the Kubernetes API server's words"},
 		"HTML":               {kubetest.Answer(200, "text/html", "<html>"+canary), "list Secrets: "},
+		"a list without end": {secretsPage("again"), "list Secrets: what answered is not"},
+		"another namespace":  {secretsPage("", "other/s"), "list Secrets: what answered is not"},
 		"another object":     {kubetest.Answer(200, "application/json", `{"kind":"SecretList","apiVersion":"v1","metadata":{},"items":[]}`), "list Secrets: what answered is not"},
 	}
 	for name, test := range tests {

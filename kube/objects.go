@@ -283,6 +283,9 @@ func (c *Client) list(ctx context.Context, at location, which Selection, into an
 		if page.Metadata.Continue == "" {
 			break
 		}
+		if page.Metadata.Continue == query.Get("continue") {
+			return errors.New("what answered is not a Kubernetes API server: its list has no end")
+		}
 		query.Set("continue", page.Metadata.Continue)
 	}
 	items, err := json.Marshal(all)

@@ -23,8 +23,12 @@ type Sync struct {
 	Done func(context.Context, Result, error)
 }
 
-// batchSize is how many Secrets' accounts are asked for together.
-const batchSize = 100
+const (
+	// batchSize is how many Secrets' accounts are asked for together.
+	batchSize = 100
+	// batchBytes is how much Secrets of a batch may hold, before the last of them.
+	batchBytes = 1 << 20
+)
 
 // Run syncs the Secrets as they come. An error says that nothing more could be
 // done for any of them; what went wrong with one is for Done.
@@ -60,18 +64,29 @@ type candidate struct {
 func (s *Sync) feed(ctx context.Context, secrets iter.Seq[Secret], work chan<- candidate) error {
 	var batch []Secret
 	var err error
+	size := 0
 	for secret := range secrets {
-		if batch = append(batch, secret); len(batch) == batchSize {
+		batch, size = append(batch, secret), size+secret.size()
+		if len(batch) == batchSize || size > batchBytes {
 			if err = s.feedBatch(ctx, batch, work); err != nil {
 				return err
 			}
-			batch = batch[:0]
+			clear(batch) // their values need not be kept
+			batch, size = batch[:0], 0
 		}
 	}
 	if err = context.Cause(ctx); err == nil && len(batch) > 0 {
 		err = s.feedBatch(ctx, batch, work)
 	}
 	return err
+}
+
+// size is how many bytes the values of a Secret have.
+func (s Secret) size() (n int) {
+	for _, value := range s.Data {
+		n += len(value.Reveal())
+	}
+	return n
 }
 
 func (s *Sync) feedBatch(ctx context.Context, batch []Secret, work chan<- candidate) error {
