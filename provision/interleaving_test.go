@@ -119,6 +119,10 @@ type explorer struct {
 	overtake func(*world)     // changes the Secret after the first run has read it
 	other    provision.Source // of the second run; nil: the same Secret
 	fault    nautobottest.Fault
+	runs     []operation // nil: both provision
+	// events happen to the Secret, in this order and at any time: reads of
+	// Secrets wait for their turn as well.
+	events []func(*world)
 }
 
 // explore takes a turn at every point where either run could go on. Orders
@@ -133,27 +137,26 @@ func (e explorer) explore(t *testing.T) {
 		stack = stack[:len(stack)-1]
 		d := e.start(t)
 		for i := 0; ; i++ {
-			if d.waiting[0] == nil && d.waiting[1] == nil {
+			choice := d.choice()
+			if len(choice) == 0 {
 				orders++
-				if end := fmt.Sprintf("%v %+v", d.errs, d.world.state()); !ends[end] {
+				if end := d.end(); !ends[end] {
 					ends[end] = true
 					d.check(t, turns)
 				}
 				break
 			}
-			turn := 0
-			if d.waiting[0] == nil {
-				turn = 1
-			} else if d.waiting[1] != nil { // a choice
-				if i < len(turns) {
-					turn = turns[i]
-				} else {
-					point := d.point()
-					if seen[point] {
-						break
-					}
-					seen[point] = true
-					stack = append(stack, append(slices.Clone(turns), 1))
+			turn := choice[0]
+			if i < len(turns) {
+				turn = turns[i]
+			} else if len(choice) > 1 {
+				point := d.point()
+				if seen[point] {
+					break
+				}
+				seen[point] = true
+				for _, other := range choice[1:] {
+					stack = append(stack, append(slices.Clone(turns), other))
 				}
 			}
 			if i >= len(turns) {
@@ -169,7 +172,7 @@ func (e explorer) explore(t *testing.T) {
 	t.Logf("%d points, %d orders, %d ends", len(seen), orders, len(ends))
 }
 
-// duel is two runs whose requests wait for their turn.
+// duel is two runs whose requests wait for their turn, and so do the events.
 type duel struct {
 	world   *world
 	cancel  context.CancelFunc
@@ -181,8 +184,11 @@ type duel struct {
 	release [2]chan nautobottest.Fault
 	ended   [2]chan error
 	fault   nautobottest.Fault
-	two     bool   // the runs are for two Secrets
-	broken  string // what should never happen, and did
+	events  []func(*world)
+	fresh   [2]bool // saw the Secret after the last event
+	loop    bool    // the runs are not both provision's
+	two     bool    // the runs are for two Secrets
+	broken  string  // what should never happen, and did
 }
 
 func (e explorer) start(t *testing.T) *duel {
@@ -190,34 +196,38 @@ func (e explorer) start(t *testing.T) *duel {
 	w := newWorld(t)
 	w.direct = true
 	e.prepare(t, w)
+	if e.runs != nil {
+		return e.begin(w, e.runs[0], e.runs[1])
+	}
 	first := w.current()
 	if e.overtake != nil {
 		e.overtake(w)
 	}
 	if e.other != nil {
-		d := newDuel(w, &source{world: w}, e.other, e.fault)
-		d.two = true
-		return d
+		return e.begin(w, provisionIt, provisionFrom(e.other))
 	}
-	return newDuel(w, &source{world: w, first: &first}, &source{world: w}, e.fault)
+	return e.begin(w, provisionFrom(&source{world: w, first: &first}), provisionIt)
 }
 
-// newDuel starts two runs, which wait with their first requests.
-func newDuel(w *world, one, two provision.Source, fault nautobottest.Fault) *duel {
+func provisionFrom(source provision.Source) operation {
+	return func(ctx context.Context, w *world, run string) error {
+		_, err := w.runAs(ctx, run, source)
+		return err
+	}
+}
+
+// begin starts two runs, which wait with their first requests.
+func (e explorer) begin(w *world, one, two operation) *duel {
 	ctx, cancel := context.WithCancel(context.Background())
-	d := &duel{world: w, cancel: cancel, fault: fault}
+	d := &duel{world: w, cancel: cancel, fault: e.fault, events: e.events, loop: e.runs != nil, two: e.other != nil}
 	for i := range 2 {
 		d.arrived[i] = make(chan nautobottest.Request)
 		d.release[i] = make(chan nautobottest.Fault)
 		d.ended[i] = make(chan error, 1)
 	}
-	w.nautobot.Intercept(func(r nautobottest.Request, _ int) nautobottest.Fault {
-		newest, _ := w.nautobot.User(w.secret["username"])
-		if !d.two && newest.ID != "" && strings.HasSuffix(r.Path, newest.ID+"/") && strings.Contains(string(r.Body), `"is_active":false`) {
-			d.broken = "the account that the Secret names now is deactivated"
-		}
+	arrive := func(run string, r nautobottest.Request) nautobottest.Fault {
 		i := 0
-		if r.Header.Get("User-Agent") == "two" {
+		if run == "two" {
 			i = 1
 		}
 		select {
@@ -226,16 +236,59 @@ func newDuel(w *world, one, two provision.Source, fault nautobottest.Fault) *due
 		case <-ctx.Done():
 			return nautobottest.Answer(http.StatusTeapot, "text/plain", "")
 		}
+	}
+	w.intercept(func(r nautobottest.Request, _ int) nautobottest.Fault {
+		if wrong := d.wrong(r); wrong != "" {
+			d.broken = wrong
+		}
+		return arrive(r.Header.Get("User-Agent"), r)
 	})
-	sources := []provision.Source{one, two}
+	if len(e.events) > 0 {
+		w.reading = func(_ context.Context, run string) error {
+			arrive(run, nautobottest.Request{Method: http.MethodGet, Path: readSecret})
+			return nil
+		}
+	}
+	operations := []operation{one, two}
 	for i, name := range []string{"one", "two"} {
-		go func() {
-			_, err := w.runAs(ctx, name, sources[i])
-			d.ended[i] <- err
-		}()
+		go func() { d.ended[i] <- operations[i](ctx, w, name) }()
 		d.await(i)
 	}
 	return d
+}
+
+// readSecret is the path of what is a request to Kubernetes.
+const readSecret = "secret"
+
+// event is a turn of neither run.
+const event = 2
+
+// choice returns whose turn it may be.
+func (d *duel) choice() (turns []int) {
+	for i, waiting := range d.waiting {
+		if waiting != nil {
+			turns = append(turns, i)
+		}
+	}
+	if len(d.events) > 0 {
+		turns = append(turns, event)
+	}
+	return turns
+}
+
+// wrong tells what should never happen.
+func (d *duel) wrong(r nautobottest.Request) string {
+	if d.two {
+		return ""
+	}
+	if d.loop {
+		return d.world.wrong(r)
+	}
+	newest, _ := d.world.nautobot.User(d.world.secret["username"])
+	if newest.ID != "" && strings.HasSuffix(r.Path, newest.ID+"/") && ends(r) {
+		return "the account that the Secret names now is deactivated"
+	}
+	return ""
 }
 
 // await waits until a run asks for something or has ended.
@@ -260,7 +313,21 @@ var varying = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f-]{27}(_[0-9a-f]{4})?|"natu
 // step lets a run's request be carried out, and notes what the run learns of
 // it. With the first request of a round a run forgets what it saw before.
 func (d *duel) step(i int) {
+	if i == event {
+		d.events[0](d.world)
+		d.events, d.fresh = d.events[1:], [2]bool{}
+		return
+	}
 	request := d.waiting[i]
+	if request.Path == readSecret {
+		w := d.world
+		d.written[i] += fmt.Sprintf("read the Secret: gone %v, version %d.%d\n", w.gone, w.lives, w.version)
+		d.fresh[i] = len(d.events) == 0 && !w.gone
+		d.release[i] <- nautobottest.None()
+		d.await(i)
+		return
+	}
+	first := d.known[i] == ""
 	if strings.Contains(request.RawQuery, "last_name=") {
 		d.known[i] = ""
 	}
@@ -277,16 +344,24 @@ func (d *duel) step(i int) {
 		return body
 	})
 	d.await(i)
-	d.known[i] += fmt.Sprintf("%s %s %s: %x\n", request.Scheme, request.Method, path, sha256.Sum256([]byte(answer)))
+	line := fmt.Sprintf("%s %s %s: %x\n", request.Scheme, request.Method, path, sha256.Sum256([]byte(answer)))
+	// What sync begins with is not forgotten, and what prune goes through one by one.
+	if d.loop && first || strings.Contains(request.RawQuery, "last_name__isw=") {
+		d.written[i] += line
+	}
+	d.known[i] += line
 }
 
 // point tells two orders apart as far as it matters from here on.
 func (d *duel) point() [sha256.Size]byte {
 	next := func(r *nautobottest.Request) string {
-		return fmt.Sprintf("%s %s %s %x", r.Scheme, r.Method, d.same(r.Path), sha256.Sum256([]byte(d.same(string(r.Body)))))
+		if r == nil {
+			return "ended"
+		}
+		return fmt.Sprintf("%s %s %s?%s %x", r.Scheme, r.Method, d.same(r.Path), r.RawQuery, sha256.Sum256([]byte(d.same(string(r.Body)))))
 	}
-	return sha256.Sum256([]byte(fmt.Sprintf("%+v\n%q\n%q\n%s\n%s",
-		d.world.state(), d.written, d.known, next(d.waiting[0]), next(d.waiting[1]))))
+	return sha256.Sum256([]byte(fmt.Sprintf("%+v\n%d\n%q\n%q\n%s\n%s",
+		d.world.state(), len(d.events), d.written, d.known, next(d.waiting[0]), next(d.waiting[1]))))
 }
 
 func (d *duel) stop() {
@@ -300,15 +375,24 @@ func (d *duel) stop() {
 	d.world.nautobot.Close()
 }
 
+// end tells two ends apart.
+func (d *duel) end() string {
+	return fmt.Sprintf("%v %+v %v %s", d.errs, d.world.state(), d.fresh, d.broken)
+}
+
 func (d *duel) check(t *testing.T, turns []int) {
 	t.Helper()
-	d.world.nautobot.Intercept(nil)
+	d.world.intercept(nil)
+	d.world.reading = nil
 	if d.broken != "" {
 		t.Error(d.broken)
 	}
-	if d.two {
+	switch {
+	case d.two:
 		d.checkTwo(t)
-	} else {
+	case d.loop:
+		d.checkLoop(t)
+	default:
 		for i, err := range d.errs {
 			if err != nil {
 				t.Errorf("run %d: %v", i+1, err)

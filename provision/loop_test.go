@@ -391,14 +391,14 @@ func (w *world) operateWith(operate operation, n int, fault string, spoil func(k
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	w.nautobot.ResetRequests()
-	w.nautobot.Intercept(func(_ nautobottest.Request, number int) nautobottest.Fault {
+	w.intercept(func(_ nautobottest.Request, number int) nautobottest.Fault {
 		if number == n {
 			return spoil(func() { cancel(errKilled) })
 		}
 		return nautobottest.None()
 	})
 	err := operate(ctx, w, "one")
-	w.nautobot.Intercept(nil)
+	w.intercept(nil)
 	w.timeout = 0
 	return err
 }
@@ -422,7 +422,7 @@ func TestForeignAnswersToTheLoop(t *testing.T) {
 					before := w.inService()
 					w.nautobot.ResetRequests()
 					met, kind := false, ""
-					w.nautobot.Intercept(func(r nautobottest.Request, number int) nautobottest.Fault {
+					w.intercept(func(r nautobottest.Request, number int) nautobottest.Fault {
 						if wrong := w.wrong(r); wrong != "" {
 							t.Errorf("request %d: %s", n, wrong)
 						}
@@ -435,7 +435,7 @@ func TestForeignAnswersToTheLoop(t *testing.T) {
 						return fault
 					})
 					err := round.operate(t.Context(), w, "one")
-					w.nautobot.Intercept(nil)
+					w.intercept(nil)
 					if !met {
 						return
 					}
@@ -497,14 +497,14 @@ func TestSecretsThatCannotBeRead(t *testing.T) {
 					}
 					return nil
 				}
-				w.nautobot.Intercept(func(r nautobottest.Request, _ int) nautobottest.Fault {
+				w.intercept(func(r nautobottest.Request, _ int) nautobottest.Fault {
 					if wrong := w.wrong(r); wrong != "" {
 						t.Errorf("read %d fails: %s", n, wrong)
 					}
 					return nautobottest.None()
 				})
 				err := round.operate(t.Context(), w, "one")
-				w.nautobot.Intercept(nil)
+				w.intercept(nil)
 				w.reading = nil
 				if failed != (err != nil) || isRefused(err) {
 					t.Errorf("read %d fails: error %v", n, err)
@@ -514,6 +514,11 @@ func TestSecretsThatCannotBeRead(t *testing.T) {
 			}
 		})
 	}
+}
+
+// intercept has f decide the fate of requests; nil: of none.
+func (w *world) intercept(f func(r nautobottest.Request, n int) nautobottest.Fault) {
+	w.nautobot.Intercept(f)
 }
 
 // ends tells whether a request takes an account out of service.

@@ -61,6 +61,9 @@ const (
 	// maxRetries is how often one write may make a run observe again. Once is
 	// enough unless two runs keep colliding.
 	maxRetries = 3
+	// maxDoubts is how often what may have been caused by another run is looked
+	// at again. An account that is revoked and comes back changes twice.
+	maxDoubts = 2
 )
 
 // reconcile observes, plans and applies until nothing is left to do.
@@ -217,11 +220,11 @@ func (r *reconciler) confirm(steps []step) {
 	r.doubtful = nil
 }
 
-// doubt looks twice before it believes what only another run may have caused.
+// doubt looks again before it believes what only another run may have caused.
 func (r *reconciler) doubt(ctx context.Context, err error) error {
 	taken := errors.Is(err, errTaken) || errors.Is(err, errTakenUnseen)
 	transient := taken || errors.As(err, new(errNoRights)) || errors.Is(err, errPasswordIgnored)
-	if transient && r.retries[err.Error()] == 0 {
+	if transient && r.retries[err.Error()] < maxDoubts {
 		r.retries[err.Error()]++
 		return errStale
 	}

@@ -103,11 +103,11 @@ func wait(ctx context.Context, pause time.Duration) error {
 // may have left the account out of service.
 func (r *Revocation) bringBack(ctx context.Context, nautobot Nautobot, secret Secret) (Result, error) {
 	source, owner := r.Source(secret.Namespace, secret.Name), r.ownerOf(secret)
-	owned, err := nautobot.OwnedUsers(ctx, owner.lastName())
+	now, err := source.Secret(ctx) // first: whoever revokes after the accounts are looked at asks for it as well
 	if err != nil {
 		return Result{Secret: secret}, err
 	}
-	now, err := source.Secret(ctx)
+	owned, err := nautobot.OwnedUsers(ctx, owner.lastName())
 	if err == nil && now.Labelled() && slices.ContainsFunc(owned, func(u User) bool { return owner.owns(u) && isRevoked(u) }) {
 		return r.Provision(ctx, source)
 	}

@@ -121,13 +121,9 @@ func walk(t *rapid.T, w *world) {
 				w.set("password", rapid.SampledFrom(passwords).Draw(t, "password"))
 				w.left = w.left || w.secret["password"] == "" // the overtaken run may set the one it knows
 			}
-			d := newDuel(w, &source{world: w, first: &first}, &source{world: w}, nautobottest.None())
-			for d.waiting[0] != nil || d.waiting[1] != nil {
-				turn := 0
-				if d.waiting[0] == nil || d.waiting[1] != nil && rapid.Bool().Draw(t, "turn") {
-					turn = 1
-				}
-				d.step(turn)
+			d := explorer{}.begin(w, provisionFrom(&source{world: w, first: &first}), provisionIt)
+			for choice := d.choice(); len(choice) > 0; choice = d.choice() {
+				d.step(rapid.SampledFrom(choice).Draw(t, "turn"))
 			}
 			d.cancel()
 			w.nautobot.Intercept(nil)
