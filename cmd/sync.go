@@ -43,7 +43,8 @@ matches are counted, and nothing else.
 
 With --prune, the accounts of this cluster whose Secrets are gone are taken out
 of service, as revoke does: those whose rules say revoke: true, and not more than
---limit in a namespace. --prune requires --cluster.
+--limit in a namespace. If more are gone in all, and they are most of them, none
+is: it may be another cluster. --prune requires --cluster.
 
 The result is printed on standard output, one line per object, in no particular
 order. Logs and the summary go to standard error.

@@ -437,6 +437,32 @@ func TestPruneWhereSecretsCannotBeListed(t *testing.T) {
 	w.checkInService(t, nil)
 }
 
+// Another cluster than the one that --cluster names, or one that is just being
+// built again, has few of the Secrets: no limit of a namespace would notice.
+func TestPruneInAnotherCluster(t *testing.T) {
+	w := newWorld(t)
+	var rules []string
+	for i := range 9 {
+		name := fmt.Sprintf("svc-%03d", i)
+		w.kube.Put(fmt.Sprintf("ns-%d/%s", i, name), map[string]string{"username": name, "token": fleetKey(i)})
+		rules = append(rules, fmt.Sprintf(`- {namespace: ns-%d, usernames: ["svc-*"], revoke: true}`, i))
+	}
+	sync := []string{"sync", "--policy", rulesFile(t, rules...), "--prune", "--settle", "0", "-q"}
+	w.run(t, sync...)
+	for i := range 6 {
+		w.kube.Remove(fmt.Sprintf("ns-%d/svc-%03d", i, i))
+	}
+	got := w.run(t, sync...)
+	if want := "sync refused   of 9 Secrets that accounts of cluster lab belong to, 6 are gone, which is most of them, and more than --limit 5 allows"; got.code != exitRefused || !strings.HasPrefix(got.stdout, want) {
+		t.Errorf("exit code %d\n%s%s", got.code, got.stdout, got.stderr)
+	}
+	w.checkInService(t, nil)
+	w.run(t, append(sync, "--limit", "6")...)
+	if got := w.run(t, sync...); got.code != exitDone || got.stdout != "" {
+		t.Errorf("a further run: exit code %d\n%s", got.code, got.stdout)
+	}
+}
+
 // Nothing but the API server's own word says that a Secret is gone.
 func TestNotGone(t *testing.T) {
 	tests := map[string]http.Handler{
