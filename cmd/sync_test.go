@@ -282,6 +282,25 @@ func TestSyncIsStopped(t *testing.T) {
 	w.run(t, "sync", "-n", "fleet").checkSync(t, exitDone, "secrets=150 unchanged=150 changed=0 refused=0 failed=0 revoked=0 noRule=0")
 }
 
+// A Secret that was handed out, and not looked at any more, is no success.
+func TestSyncIsStoppedAtTheLastSecret(t *testing.T) {
+	w := fleet(t, 1)
+	w.run(t, "sync", "-n", "fleet")
+	for range 20 { // whether it was handed out is a matter of chance
+		ctx, cancel := context.WithCancelCause(t.Context())
+		w.nautobot.Intercept(func(r nautobottest.Request, _ int) nautobottest.Fault {
+			if strings.HasPrefix(r.Path, "/api/users/users/") {
+				cancel(stoppedError{syscall.SIGTERM})
+			}
+			return nautobottest.None()
+		})
+		got := w.runWith(ctx, t, "", "sync", "-n", "fleet", "--parallel", "1")
+		if got.code != exitSignal+15 || !strings.Contains(got.stdout, "sync failed    stopped by a signal") {
+			t.Fatalf("exit code %d\n%s%s", got.code, got.stdout, got.stderr)
+		}
+	}
+}
+
 // A list that cannot be continued is begun again; no Secret is done twice, and
 // none is left out.
 func TestSyncWithAListThatExpires(t *testing.T) {
