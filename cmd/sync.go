@@ -128,6 +128,9 @@ func (s *settings) checkSync(cmd *cobra.Command) error {
 
 const maxParallel = 64
 
+// leastPatience is longer than Nautobot or an API server takes to restart.
+var leastPatience = 3 * time.Minute // tests set it to less
+
 // shard is a flag like 0/4.
 type shard struct{ provision.Shard }
 
@@ -176,7 +179,10 @@ func runSync(cmd *cobra.Command, s *settings) error {
 	if err != nil {
 		return err
 	}
-	cluster.Log = log
+	// What fails again and again for one namespace or one Secret must not take
+	// the time of all others.
+	s.patience = max(leastPatience, s.timeout/10)
+	cluster.Log, cluster.Patience = log, s.patience
 	r := &syncRun{settings: s, cluster: cluster, out: s.newOutcome(stdout), log: log, events: cmd.Context(), tally: t}
 	return r.run(ctx)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -229,6 +230,54 @@ func TestSyncGoesOn(t *testing.T) {
 			if !strings.Contains(got.stdout, test.stdout) {
 				t.Errorf("output without %q:\n%s", test.stdout, got.stdout)
 			}
+		})
+	}
+}
+
+// A namespace or an account that always has a server fail does not take the time
+// of the others.
+func TestSyncLosesPatience(t *testing.T) {
+	before := leastPatience
+	leastPatience = time.Millisecond
+	t.Cleanup(func() { leastPatience = before })
+	tests := map[string]struct {
+		spoil   func(*world)
+		summary string
+	}{
+		"a namespace that cannot be listed, as with a Secret that cannot be decrypted": {func(w *world) {
+			w.kube.Intercept(func(r *http.Request, _ int) http.Handler {
+				if r.URL.Path == "/api/v1/namespaces/broken/secrets" {
+					return kubetest.Refuse(http.StatusInternalServerError)
+				}
+				return nil
+			})
+		}, "secrets=3 unchanged=3 changed=0 refused=0 failed=1 revoked=0 noRule=0"},
+		"a Secret that cannot be read": {func(w *world) {
+			w.nautobot.DeleteToken(newKey)
+			w.kube.Intercept(func(r *http.Request, _ int) http.Handler {
+				if r.URL.Path == "/api/v1/namespaces/broken/secrets/svc-broken" {
+					return kubetest.Refuse(http.StatusInternalServerError)
+				}
+				return nil
+			})
+		}, "secrets=4 unchanged=3 changed=0 refused=0 failed=1 revoked=0 noRule=0"},
+		"an account": {func(w *world) {
+			w.nautobot.Intercept(func(r nautobottest.Request, _ int) nautobottest.Fault {
+				if name, _, _ := (&http.Request{Header: r.Header}).BasicAuth(); name == "svc-broken" {
+					return nautobottest.Answer(http.StatusInternalServerError, "", "")
+				}
+				return nautobottest.None()
+			})
+		}, "secrets=4 unchanged=3 changed=0 refused=0 failed=1 revoked=0 noRule=0"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := fleet(t, 3)
+			w.kube.Put("broken/svc-broken", map[string]string{"username": "svc-broken", "password": password, "token": newKey})
+			sync := []string{"sync", "-n", "broken,fleet", "--parallel", "1", "--timeout", "4s"}
+			w.run(t, sync...)
+			test.spoil(w)
+			w.run(t, sync...).checkSync(t, exitFailed, test.summary)
 		})
 	}
 }
