@@ -199,7 +199,7 @@ func (r *syncRun) run(ctx context.Context) error {
 	}
 	err := sync.Run(ctx, r.secrets(ctx, namespaces))
 	// Where Secrets could not be listed, nothing can be said about any of them.
-	namespaces = slices.DeleteFunc(namespaces, func(n string) bool { return slices.Contains(r.unread, n) })
+	namespaces = slices.DeleteFunc(slices.Clone(namespaces), func(n string) bool { return slices.Contains(r.unread, n) })
 	if err == nil && r.prune && r.shard.Index == 0 && len(namespaces) > 0 {
 		if r.all {
 			namespaces = nil
