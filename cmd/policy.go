@@ -48,6 +48,10 @@ func readPolicy(ctx context.Context, file string) (provision.Policy, error) {
 	return policy, err
 }
 
+// mostMistakes is how many are told: check reads a policy of whoever wrote the
+// ConfigMap.
+const mostMistakes = 20
+
 // parsePolicy is strict: anything unknown, and anything ambiguous, is a mistake.
 func parsePolicy(text []byte) (provision.Policy, error) {
 	document, err := kube.OnlyDocument(text)
@@ -92,6 +96,9 @@ func parsePolicy(text []byte) (provision.Policy, error) {
 			mistakes = append(mistakes, fmt.Sprintf("rules[%d].%s: %v", i, key, err))
 		}
 		policy.Rules = append(policy.Rules, rule)
+	}
+	if more := len(mistakes) - mostMistakes; more > 0 {
+		mistakes = append(mistakes[:mostMistakes], fmt.Sprintf("and %d more", more))
 	}
 	if mistakes != nil {
 		return provision.Policy{}, errors.New(strings.Join(mistakes, "; "))

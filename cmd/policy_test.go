@@ -361,3 +361,11 @@ func FuzzPolicyRules(f *testing.F) {
 		}
 	})
 }
+
+// An error fits on a screen, whatever the file holds.
+func TestPolicyWithManyMistakes(t *testing.T) {
+	_, err := parsePolicy([]byte("rules:\n" + strings.Repeat("- {namespace: a, usernames: [a], wrong: a}\n", 1000)))
+	if err == nil || !strings.HasSuffix(err.Error(), "; and 980 more") || len(err.Error()) > 4000 {
+		t.Errorf("error is %.200v", err)
+	}
+}

@@ -131,7 +131,7 @@ func (s *settings) nautobotClient(ctx context.Context, cluster *kube.Client, log
 	}
 	return nautobot.New(nautobot.Config{
 		URL: s.nautobotURL, Roots: s.roots, Token: token,
-		UserAgent: userAgent(), Log: log,
+		UserAgent: userAgent(), Log: log, Patience: s.patience,
 	}), token, nil
 }
 

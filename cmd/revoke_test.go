@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -97,6 +98,30 @@ func TestRevokeRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A name that is too long for the account's can only be compared: which of such
+// Secrets are gone, nobody can tell.
+func TestRevokeLongNames(t *testing.T) {
+	w := newWorld(t)
+	name := func(i int) string { return fmt.Sprintf("%s-%d", strings.Repeat("n", 200), i) }
+	for i := range 3 {
+		w.kube.Put("fleet/"+name(i), map[string]string{"username": fmt.Sprintf("svc-%d", i), "token": fleetKey(i)})
+	}
+	w.run(t, "sync", "-n", "fleet", "-q")
+	for i := range 3 {
+		w.kube.Remove("fleet/" + name(i))
+	}
+	for i := range 3 {
+		got := w.run(t, "revoke", name(i), "-n", "fleet", "--settle", "1ms", "--limit", "2")
+		if got.code != exitRefused || !strings.Contains(got.stdout, "3 Secrets of namespace fleet have names that are too long") {
+			t.Errorf("exit code %d\n%s", got.code, got.stdout)
+		}
+	}
+	w.checkInService(t, nil)
+	w.run(t, "revoke", name(0), "-n", "fleet", "--settle", "1ms", "--limit", "3")
+	w.run(t, "revoke", name(1), "-n", "fleet")
+	w.checkInService(t, map[string]bool{"svc-0": false, "svc-1": false})
 }
 
 // A Secret that comes back at any moment is in service in the end.

@@ -29,6 +29,7 @@ type settings struct {
 	hosts       provision.AllowedHosts
 	rules       provision.Policy
 	token       provision.Sensitive // empty: the superuser Secret has it
+	patience    time.Duration       // with one read; 0: until the run ends
 }
 
 // check takes what the command line left open from the environment and checks

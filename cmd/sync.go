@@ -43,7 +43,8 @@ matches are counted, and nothing else.
 
 With --prune, the accounts of this cluster whose Secrets are gone are taken out
 of service, as revoke does: those whose rules say revoke: true, and not more than
---limit in a namespace. --prune requires --cluster.
+--limit in a namespace. If more are gone in all, and they are most of them, none
+is: it may be another cluster. --prune requires --cluster.
 
 The result is printed on standard output, one line per object, in no particular
 order. Logs and the summary go to standard error.
@@ -127,6 +128,9 @@ func (s *settings) checkSync(cmd *cobra.Command) error {
 
 const maxParallel = 64
 
+// leastPatience is longer than Nautobot or an API server takes to restart.
+var leastPatience = 3 * time.Minute // tests set it to less
+
 // shard is a flag like 0/4.
 type shard struct{ provision.Shard }
 
@@ -175,7 +179,10 @@ func runSync(cmd *cobra.Command, s *settings) error {
 	if err != nil {
 		return err
 	}
-	cluster.Log = log
+	// What fails again and again for one namespace or one Secret must not take
+	// the time of all others.
+	s.patience = max(leastPatience, s.timeout/10)
+	cluster.Log, cluster.Patience = log, s.patience
 	r := &syncRun{settings: s, cluster: cluster, out: s.newOutcome(stdout), log: log, events: cmd.Context(), tally: t}
 	return r.run(ctx)
 }
@@ -192,7 +199,7 @@ func (r *syncRun) run(ctx context.Context) error {
 	}
 	err := sync.Run(ctx, r.secrets(ctx, namespaces))
 	// Where Secrets could not be listed, nothing can be said about any of them.
-	namespaces = slices.DeleteFunc(namespaces, func(n string) bool { return slices.Contains(r.unread, n) })
+	namespaces = slices.DeleteFunc(slices.Clone(namespaces), func(n string) bool { return slices.Contains(r.unread, n) })
 	if err == nil && r.prune && r.shard.Index == 0 && len(namespaces) > 0 {
 		if r.all {
 			namespaces = nil

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -233,6 +234,54 @@ func TestSyncGoesOn(t *testing.T) {
 	}
 }
 
+// A namespace or an account that always has a server fail does not take the time
+// of the others.
+func TestSyncLosesPatience(t *testing.T) {
+	before := leastPatience
+	leastPatience = time.Millisecond
+	t.Cleanup(func() { leastPatience = before })
+	tests := map[string]struct {
+		spoil   func(*world)
+		summary string
+	}{
+		"a namespace that cannot be listed, as with a Secret that cannot be decrypted": {func(w *world) {
+			w.kube.Intercept(func(r *http.Request, _ int) http.Handler {
+				if r.URL.Path == "/api/v1/namespaces/broken/secrets" {
+					return kubetest.Refuse(http.StatusInternalServerError)
+				}
+				return nil
+			})
+		}, "secrets=3 unchanged=3 changed=0 refused=0 failed=1 revoked=0 noRule=0"},
+		"a Secret that cannot be read": {func(w *world) {
+			w.nautobot.DeleteToken(newKey)
+			w.kube.Intercept(func(r *http.Request, _ int) http.Handler {
+				if r.URL.Path == "/api/v1/namespaces/broken/secrets/svc-broken" {
+					return kubetest.Refuse(http.StatusInternalServerError)
+				}
+				return nil
+			})
+		}, "secrets=4 unchanged=3 changed=0 refused=0 failed=1 revoked=0 noRule=0"},
+		"an account": {func(w *world) {
+			w.nautobot.Intercept(func(r nautobottest.Request, _ int) nautobottest.Fault {
+				if name, _, _ := (&http.Request{Header: r.Header}).BasicAuth(); name == "svc-broken" {
+					return nautobottest.Answer(http.StatusInternalServerError, "", "")
+				}
+				return nautobottest.None()
+			})
+		}, "secrets=4 unchanged=3 changed=0 refused=0 failed=1 revoked=0 noRule=0"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := fleet(t, 3)
+			w.kube.Put("broken/svc-broken", map[string]string{"username": "svc-broken", "password": password, "token": newKey})
+			sync := []string{"sync", "-n", "broken,fleet", "--parallel", "1", "--timeout", "4s"}
+			w.run(t, sync...)
+			test.spoil(w)
+			w.run(t, sync...).checkSync(t, exitFailed, test.summary)
+		})
+	}
+}
+
 // What is wrong with all of them is told once.
 func TestSyncStops(t *testing.T) {
 	tests := map[string]struct {
@@ -280,6 +329,25 @@ func TestSyncIsStopped(t *testing.T) {
 		t.Errorf("the next run: exit code %d\n%s", got.code, got.stderr)
 	}
 	w.run(t, "sync", "-n", "fleet").checkSync(t, exitDone, "secrets=150 unchanged=150 changed=0 refused=0 failed=0 revoked=0 noRule=0")
+}
+
+// A Secret that was handed out, and not looked at any more, is no success.
+func TestSyncIsStoppedAtTheLastSecret(t *testing.T) {
+	w := fleet(t, 1)
+	w.run(t, "sync", "-n", "fleet")
+	for range 20 { // whether it was handed out is a matter of chance
+		ctx, cancel := context.WithCancelCause(t.Context())
+		w.nautobot.Intercept(func(r nautobottest.Request, _ int) nautobottest.Fault {
+			if strings.HasPrefix(r.Path, "/api/users/users/") {
+				cancel(stoppedError{syscall.SIGTERM})
+			}
+			return nautobottest.None()
+		})
+		got := w.runWith(ctx, t, "", "sync", "-n", "fleet", "--parallel", "1")
+		if got.code != exitSignal+15 || !strings.Contains(got.stdout, "sync failed    stopped by a signal") {
+			t.Fatalf("exit code %d\n%s%s", got.code, got.stdout, got.stderr)
+		}
+	}
 }
 
 // A list that cannot be continued is begun again; no Secret is done twice, and
@@ -435,6 +503,32 @@ func TestPruneWhereSecretsCannotBeListed(t *testing.T) {
 		}
 	}
 	w.checkInService(t, nil)
+}
+
+// Another cluster than the one that --cluster names, or one that is just being
+// built again, has few of the Secrets: no limit of a namespace would notice.
+func TestPruneInAnotherCluster(t *testing.T) {
+	w := newWorld(t)
+	var rules []string
+	for i := range 9 {
+		name := fmt.Sprintf("svc-%03d", i)
+		w.kube.Put(fmt.Sprintf("ns-%d/%s", i, name), map[string]string{"username": name, "token": fleetKey(i)})
+		rules = append(rules, fmt.Sprintf(`- {namespace: ns-%d, usernames: ["svc-*"], revoke: true}`, i))
+	}
+	sync := []string{"sync", "--policy", rulesFile(t, rules...), "--prune", "--settle", "0", "-q"}
+	w.run(t, sync...)
+	for i := range 6 {
+		w.kube.Remove(fmt.Sprintf("ns-%d/svc-%03d", i, i))
+	}
+	got := w.run(t, sync...)
+	if want := "sync refused   of 9 Secrets that accounts of cluster lab belong to, 6 are gone, which is most of them, and more than --limit 5 allows"; got.code != exitRefused || !strings.HasPrefix(got.stdout, want) {
+		t.Errorf("exit code %d\n%s%s", got.code, got.stdout, got.stderr)
+	}
+	w.checkInService(t, nil)
+	w.run(t, append(sync, "--limit", "6")...)
+	if got := w.run(t, sync...); got.code != exitDone || got.stdout != "" {
+		t.Errorf("a further run: exit code %d\n%s", got.code, got.stdout)
+	}
 }
 
 // Nothing but the API server's own word says that a Secret is gone.

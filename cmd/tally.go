@@ -4,9 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/term"
 
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
@@ -95,9 +98,30 @@ const clearLine = "\r\x1b[K"
 
 func (t *tally) draw() {
 	if t.terminal != nil && !t.ended {
-		_, _ = io.WriteString(t.terminal, clearLine+t.line())
+		_, _ = io.WriteString(t.terminal, clearLine+fitting(t.line(), width(t.terminal)))
 		t.drawn = time.Now()
 	}
+}
+
+// fitting is as much of a line as a terminal shows in one row: only that row is
+// cleared. 0: its width is not known.
+func fitting(line string, width int) string {
+	if width > 0 && len(line) >= width {
+		return line[:width-1]
+	}
+	return line
+}
+
+func width(terminal io.Writer) int {
+	file, ok := terminal.(*os.File)
+	if !ok {
+		return 0
+	}
+	width, _, err := term.GetSize(int(file.Fd()))
+	if err != nil {
+		return 0
+	}
+	return width
 }
 
 // show has the tally shown on a terminal, and returns what to use for lines of

@@ -24,6 +24,8 @@ type Client struct {
 	Namespace string
 	// Log gets a line about each wait for the API server; nil: nothing is logged.
 	Log *slog.Logger
+	// Patience is how long one read is tried again; 0: until its context ends.
+	Patience time.Duration
 
 	rest  rest.Interface
 	pause time.Duration // before a read is sent again for the first time

@@ -24,11 +24,12 @@ const (
 )
 
 // patiently asks until there is an answer, or an error that does not go away by
-// itself, or ctx ends. If ctx ends, the first reason to wait best explains what
+// itself, or Patience or ctx ends. If ctx ends, the first reason to wait best explains what
 // is wrong.
 func (c *Client) patiently(ctx context.Context, ask func() error) error {
 	backoff := wait.Backoff{Duration: c.pause, Factor: 2, Jitter: 0.2, Steps: 100, Cap: max(c.pause, longestPause)}
 	var first error
+	began := time.Now()
 	for {
 		err := ask()
 		if err != nil && first != nil && ctx.Err() != nil {
@@ -46,6 +47,9 @@ func (c *Client) patiently(ctx context.Context, ask func() error) error {
 		}
 		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < pause {
 			return fmt.Errorf("%w: %w", provision.ErrOutOfTime, first)
+		}
+		if c.Patience > 0 && time.Since(began)+pause > c.Patience {
+			return first
 		}
 		if c.Log != nil {
 			c.Log.Warn("waiting for the Kubernetes API server", "error", oneLine(err).Error())

@@ -31,6 +31,8 @@ type Config struct {
 	// Pause is how long to wait before a request is sent again, twice as long
 	// each time, up to about 5 s; 0: half a second.
 	Pause time.Duration
+	// Patience is how long one request is sent again; 0: until its context ends.
+	Patience time.Duration
 	// Transport replaces the network in tests; nil: the network.
 	Transport http.RoundTripper
 	// Proxy finds the proxy for an https request; nil: the environment's.
@@ -55,6 +57,8 @@ type Client struct {
 	log    *slog.Logger
 	pause  time.Duration // before a request is sent again for the first time
 	perTry time.Duration // how long one request may take
+	// patience is how long one request is sent again; 0: until its context ends.
+	patience time.Duration
 }
 
 var _ provision.Nautobot = (*Client)(nil)
@@ -71,6 +75,8 @@ func New(config Config) *Client {
 		log:    config.Log,
 		pause:  cmp.Or(config.Pause, firstPause),
 		perTry: cmp.Or(config.Timeout, requestTimeout),
+
+		patience: config.Patience,
 	}
 }
 
@@ -132,6 +138,7 @@ func do[T any](ctx context.Context, c *Client, call call, send func(context.Cont
 	backoff := wait.Backoff{Duration: c.pause, Factor: 2, Jitter: 0.2, Steps: 100, Cap: max(c.pause, longestPause)}
 	foreign := 0
 	var first error // best explains why we wait
+	began := time.Now()
 	for {
 		value, err := once[T](ctx, c, call, send)
 		if err != nil && first != nil && ctx.Err() != nil {
@@ -152,6 +159,9 @@ func do[T any](ctx context.Context, c *Client, call call, send func(context.Cont
 		}
 		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < pause {
 			return value, gaveUp(first)
+		}
+		if c.patience > 0 && time.Since(began)+pause > c.patience {
+			return value, first
 		}
 		c.log.Warn("waiting for Nautobot", "error", err.Error(), "pause", about.String())
 		timer := time.NewTimer(pause)

@@ -48,9 +48,15 @@ func (r *Revocation) Revoke(ctx context.Context, namespace, name string) (Result
 		return r.bringBack(ctx, nautobot, secret)
 	}
 	if r.Limit > 0 {
-		missing, err := r.missing(ctx, nautobot, r.Cluster+"/"+namespace+"/", func(Owner) bool { return false }, nil)
-		if err == nil && len(missing) > r.Limit {
-			err = r.tooMany(missing)
+		found, err := r.missing(ctx, nautobot, r.Cluster+"/"+namespace+"/", func(Owner) bool { return false }, nil)
+		_, readable := parseOwner(r.ownerOf(secret).lastName())
+		switch {
+		case err != nil:
+		case len(found.missing) > r.Limit:
+			err = r.tooMany(found.missing)
+		case !readable && found.unreadable > r.Limit:
+			err = refuse("%d Secrets of namespace %s have names that are too long to tell how many of them are gone, more than --limit %d allows. Revoke each by hand",
+				found.unreadable, namespace, r.Limit)
 		}
 		if err != nil {
 			return Result{Secret: secret}, err
@@ -184,42 +190,52 @@ func planEnd(secret Secret, owner Owner, owned []User, have observed, remove boo
 	return steps
 }
 
-// missing returns the owners of active accounts under a prefix whose Secrets are
-// gone, as far as the policy lets them be revoked. present says of which Secrets
+// census tells of the Secrets of active accounts which are gone, as far as the
+// policy lets those be revoked, and how many are not.
+type census struct {
+	missing    []Owner
+	there      int
+	unreadable int // the account does not tell its Secret's whole name
+}
+
+// missing looks at the accounts under a prefix. present says of which Secrets
 // it is known that they are there. failed is told what cannot be found out about
 // one; if it is nil, that is an error.
-func (r *Revocation) missing(ctx context.Context, nautobot Nautobot, prefix string, present func(Owner) bool, failed func(Owner, error)) ([]Owner, error) {
-	var missing []Owner
-	unreadable, without := 0, 0
+func (r *Revocation) missing(ctx context.Context, nautobot Nautobot, prefix string, present func(Owner) bool, failed func(Owner, error)) (found census, err error) {
+	without := 0
 	for user, err := range nautobot.UsersUnder(ctx, prefix) {
 		if err != nil {
-			return nil, err
+			return found, err
 		}
 		owner, ok := parseOwner(user.LastName)
 		switch {
 		case !isService(user) || !user.Active:
 		case !ok:
-			unreadable++
-		case owner.Cluster != r.Cluster || slices.Contains(missing, owner) || present(owner):
+			found.unreadable++
+		case owner.Cluster != r.Cluster || slices.Contains(found.missing, owner):
+		case present(owner):
+			found.there++
 		case r.Policy.AllowRevoke(owner.Namespace, owner.Name) != nil:
 			without++
 		default:
 			_, err := r.Source(owner.Namespace, owner.Name).Secret(ctx)
 			switch {
+			case err == nil:
+				found.there++
 			case errors.Is(err, ErrNoSecret):
-				missing = append(missing, owner)
-			case err != nil && failed == nil:
-				return nil, err
-			case err != nil:
+				found.missing = append(found.missing, owner)
+			case failed == nil:
+				return found, err
+			default:
 				failed(owner, err)
 			}
 		}
 	}
-	if unreadable+without > 0 {
+	if found.unreadable+without > 0 {
 		r.Log.Info("accounts that are left in service even if their Secrets are gone", "under", prefix,
-			"withoutRule", without, "nameTooLong", unreadable)
+			"withoutRule", without, "nameTooLong", found.unreadable)
 	}
-	return missing, nil
+	return found, nil
 }
 
 // tooMany refuses to revoke so many accounts of one namespace.
@@ -250,14 +266,15 @@ func (r *Revocation) Prune(ctx context.Context, namespaces []string, present fun
 		prefixes = append(prefixes, r.Cluster+"/"+namespace+"/")
 	}
 	var missing []Owner
+	there := 0
 	isPresent := func(o Owner) bool { return present(o.Namespace, o.Name) }
 	failed := func(o Owner, err error) { done(ctx, Result{Secret: Secret{Namespace: o.Namespace, Name: o.Name}}, err) }
 	for _, prefix := range prefixes {
-		some, err := r.missing(ctx, nautobot, prefix, isPresent, failed)
+		found, err := r.missing(ctx, nautobot, prefix, isPresent, failed)
 		if err != nil {
 			return err
 		}
-		missing = append(missing, some...)
+		missing, there = append(missing, found.missing...), there+found.there
 	}
 	if len(missing) > 0 && !r.DryRun && r.Settle > 0 {
 		r.Log.Info("waiting to see whether Secrets that are gone come back", "secrets", len(missing), "settle", r.Settle.String())
@@ -273,12 +290,28 @@ func (r *Revocation) Prune(ctx context.Context, namespaces []string, present fun
 			return !isGone
 		})
 	}
-	r.endEach(ctx, nautobot, superuserToken, missing, done)
+	missing = r.withinLimit(ctx, missing, done)
+	if r.Limit > 0 && len(missing) > max(r.Limit, there) {
+		return refuse("of %d Secrets that accounts of cluster %s belong to, %d are gone, which is most of them, and more than --limit %d allows in all: "+
+			"is this the right cluster, and is it complete? If that is meant, raise --limit, or revoke each by hand", there+len(missing), r.Cluster, len(missing), r.Limit)
+	}
+	for _, owner := range missing {
+		if ctx.Err() != nil {
+			break
+		}
+		one := *r
+		provisioner := *r.Provisioner
+		provisioner.Log = r.Log.With("secret", owner.Namespace+"/"+owner.Name)
+		one.Provisioner = &provisioner
+		result, err := one.end(ctx, nautobot, superuserToken, Secret{Namespace: owner.Namespace, Name: owner.Name})
+		done(ctx, result, err)
+	}
 	return context.Cause(ctx)
 }
 
-// endEach goes through the namespaces, each of which has a limit of its own.
-func (r *Revocation) endEach(ctx context.Context, nautobot Nautobot, superuserToken Sensitive, missing []Owner, done func(context.Context, Result, error)) {
+// withinLimit leaves out the namespaces in which too many Secrets are gone, and
+// tells of them.
+func (r *Revocation) withinLimit(ctx context.Context, missing []Owner, done func(context.Context, Result, error)) (within []Owner) {
 	in := map[string][]Owner{}
 	for _, owner := range missing {
 		in[owner.Namespace] = append(in[owner.Namespace], owner)
@@ -288,16 +321,7 @@ func (r *Revocation) endEach(ctx context.Context, nautobot Nautobot, superuserTo
 			done(ctx, Result{Secret: Secret{Namespace: namespace}}, r.tooMany(in[namespace]))
 			continue
 		}
-		for _, owner := range in[namespace] {
-			if ctx.Err() != nil {
-				return
-			}
-			one := *r
-			provisioner := *r.Provisioner
-			provisioner.Log = r.Log.With("secret", owner.Namespace+"/"+owner.Name)
-			one.Provisioner = &provisioner
-			result, err := one.end(ctx, nautobot, superuserToken, Secret{Namespace: owner.Namespace, Name: owner.Name})
-			done(ctx, result, err)
-		}
+		within = append(within, in[namespace]...)
 	}
+	return within
 }

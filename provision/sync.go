@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"iter"
 	"sync"
+	"sync/atomic"
 )
 
 // Sync brings the accounts of many Secrets up to date. What is healthy costs one
@@ -37,10 +38,13 @@ func (s *Sync) Run(ctx context.Context, secrets iter.Seq[Secret]) error {
 	defer stop(nil)
 	work := make(chan candidate, batchSize) // so that nobody waits while the next accounts are asked for
 	var workers sync.WaitGroup
+	var leftOut atomic.Bool
 	for range s.Parallel {
 		workers.Go(func() {
 			for one := range work {
-				if err := s.one(ctx, one); errors.Is(err, ErrOutOfTime) {
+				if ctx.Err() != nil {
+					leftOut.Store(true)
+				} else if err := s.one(ctx, one); errors.Is(err, ErrOutOfTime) {
 					stop(err) // the others would fail like this one
 				}
 			}
@@ -49,6 +53,9 @@ func (s *Sync) Run(ctx context.Context, secrets iter.Seq[Secret]) error {
 	err := s.feed(ctx, secrets, work)
 	close(work)
 	workers.Wait()
+	if err == nil && leftOut.Load() {
+		err = context.Cause(ctx)
+	}
 	return err
 }
 
@@ -119,9 +126,6 @@ func (s *Sync) feedBatch(ctx context.Context, batch []Secret, work chan<- candid
 // one looks at a Secret, and provisions it if there is anything to do. Its
 // error has been told already, or is none of a Secret to sync.
 func (s *Sync) one(ctx context.Context, one candidate) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
 	p := *s.Provisioner
 	p.Log = p.Log.With("secret", one.secret.Namespace+"/"+one.secret.Name)
 	result := Result{Secret: one.secret}
