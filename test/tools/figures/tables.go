@@ -47,10 +47,10 @@ func tables(r results) string {
 	}
 	if len(r.latency) > 0 {
 		fmt.Fprintf(&b, "\n### From Secret to token\n\n")
-		row(&b, "", "runs", "seconds")
+		row(&b, "", "runs of several", "seconds, mean of a run")
 		runs := fmt.Sprint(len(r.latency))
 		row(&b, "the Secret is written, until Nautobot accepts its token", runs, latencySpread(r.latency, func(l latency) float64 { return l.chain }).text(1))
-		row(&b, "an empty Job of the same image", runs, latencySpread(r.latency, func(l latency) float64 { return l.empty }).text(1))
+		row(&b, "an empty Job of the same image is made, until its Pod is seen to have ended", runs, latencySpread(r.latency, func(l latency) float64 { return l.empty }).text(1))
 	}
 
 	fmt.Fprintf(&b, "\n### Beside the budgets\n\n")
