@@ -36,9 +36,19 @@ const (
 func (s *Sync) Run(ctx context.Context, secrets iter.Seq[Secret]) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	work := make(chan candidate, batchSize) // so that nobody waits while the next accounts are asked for
+	// The next accounts are asked for while a batch is worked on. Batches, which
+	// are limited in size, are all that waits in memory.
+	batches, work := make(chan []candidate), make(chan candidate)
 	var workers sync.WaitGroup
 	var leftOut atomic.Bool
+	workers.Go(func() {
+		defer close(work)
+		for batch := range batches {
+			for _, one := range batch {
+				work <- one
+			}
+		}
+	})
 	for range s.Parallel {
 		workers.Go(func() {
 			for one := range work {
@@ -50,8 +60,8 @@ func (s *Sync) Run(ctx context.Context, secrets iter.Seq[Secret]) error {
 			}
 		})
 	}
-	err := s.feed(ctx, secrets, work)
-	close(work)
+	err := s.feed(ctx, secrets, batches)
+	close(batches)
 	workers.Wait()
 	if err == nil && leftOut.Load() {
 		err = context.Cause(ctx)
@@ -68,14 +78,14 @@ type candidate struct {
 }
 
 // feed hands out the Secrets, in batches.
-func (s *Sync) feed(ctx context.Context, secrets iter.Seq[Secret], work chan<- candidate) error {
+func (s *Sync) feed(ctx context.Context, secrets iter.Seq[Secret], batches chan<- []candidate) error {
 	var batch []Secret
 	var err error
 	size := 0
 	for secret := range secrets {
 		batch, size = append(batch, secret), size+secret.size()
 		if len(batch) == batchSize || size > batchBytes {
-			if err = s.feedBatch(ctx, batch, work); err != nil {
+			if err = s.feedBatch(ctx, batch, batches); err != nil {
 				return err
 			}
 			clear(batch) // their values need not be kept
@@ -83,7 +93,7 @@ func (s *Sync) feed(ctx context.Context, secrets iter.Seq[Secret], work chan<- c
 		}
 	}
 	if err = context.Cause(ctx); err == nil && len(batch) > 0 {
-		err = s.feedBatch(ctx, batch, work)
+		err = s.feedBatch(ctx, batch, batches)
 	}
 	return err
 }
@@ -96,7 +106,7 @@ func (s Secret) size() (n int) {
 	return n
 }
 
-func (s *Sync) feedBatch(ctx context.Context, batch []Secret, work chan<- candidate) error {
+func (s *Sync) feedBatch(ctx context.Context, batch []Secret, batches chan<- []candidate) error {
 	nautobot, superuserToken, err := s.Connect(ctx)
 	if err != nil {
 		return err
@@ -113,14 +123,16 @@ func (s *Sync) feedBatch(ctx context.Context, batch []Secret, work chan<- candid
 	for _, user := range found {
 		owned[user.LastName] = append(owned[user.LastName], user)
 	}
+	var candidates []candidate
 	for i, secret := range batch {
-		select {
-		case work <- candidate{secret, nautobot, superuserToken, owned[names[i]]}:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
+		candidates = append(candidates, candidate{secret, nautobot, superuserToken, owned[names[i]]})
 	}
-	return nil
+	select {
+	case batches <- candidates:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // one looks at a Secret, and provisions it if there is anything to do. Its

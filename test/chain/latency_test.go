@@ -4,10 +4,13 @@ package chain
 
 import (
 	"context"
-	"errors"
+	"crypto/rand"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
 )
 
 // BenchmarkLatency measures from the write of a Secret until Nautobot takes its
@@ -21,14 +24,15 @@ func BenchmarkLatency(b *testing.B) {
 	for b.Loop() {
 		i++
 		begin := time.Now()
-		a := newAccount(b, watched, fmt.Sprintf("latency-%d", i))
+		name := strings.ToLower(rand.Text()) // another one each time, with -count too
+		a := newAccount(b, watched, "latency-"+name)
 		a.save(b)
 		eventually(b, time.Minute, a.usable)
 		chain += time.Since(begin)
 		a.wantJobs(b, 1)
 
 		begin = time.Now()
-		runEmptyJob(b, fmt.Sprintf("empty-%d", i))
+		runEmptyJob(b, "empty-"+name)
 		empty += time.Since(begin)
 	}
 	b.ReportMetric(0, "ns/op")
@@ -47,6 +51,7 @@ func runEmptyJob(b *testing.B, name string) {
 		"securityContext": object{"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": object{"type": "RuntimeDefault"}},
 		"containers": []any{object{
 			"name": "empty", "image": imageRepository + ":" + imageTag, "args": []any{"version"}, "securityContext": confined,
+			"resources": object{"requests": object{"cpu": "50m", "memory": "32Mi"}, "limits": object{"memory": "128Mi"}}, // as the chart's Jobs
 		}},
 	}
 	if err := apply(b.Context(), object{
@@ -56,9 +61,9 @@ func runEmptyJob(b *testing.B, name string) {
 		b.Fatal(err)
 	}
 	eventually(b, time.Minute, func(ctx context.Context) error {
-		ended, err := pods(ctx, "batch.kubernetes.io/job-name="+name, "status.phase=Succeeded")
-		if err == nil && len(ended) == 0 {
-			err = errors.New("the Pod has not ended")
+		all, err := pods(ctx, "batch.kubernetes.io/job-name="+name)
+		if err == nil && (len(all) == 0 || all[0].Status.Phase != corev1.PodSucceeded) {
+			err = fmt.Errorf("of %d Pods, none has ended", len(all))
 		}
 		return err
 	})

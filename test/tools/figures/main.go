@@ -123,6 +123,9 @@ func (r results) oneSecret(kind string) []figure {
 			all = append(all, f)
 		}
 	}
+	if len(all) == 0 {
+		return nil // it was not measured
+	}
 	return append(all, published[kind])
 }
 

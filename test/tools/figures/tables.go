@@ -24,6 +24,9 @@ func replaceTables(path string, r results) error {
 func tables(r results) string {
 	var b strings.Builder
 	for _, kind := range []string{creation, rerun} {
+		if r.oneSecret(kind) == nil {
+			continue
+		}
 		fmt.Fprintf(&b, "\n### One Secret on a real Nautobot, %s\n\n", kind)
 		row(&b, "", "runs", "wall, s", "own CPU, ms", "peak memory, MB", "requests to Nautobot", "to Kubernetes", "CPU of Nautobot, s")
 		for _, f := range r.oneSecret(kind) {
@@ -44,10 +47,10 @@ func tables(r results) string {
 	}
 	if len(r.latency) > 0 {
 		fmt.Fprintf(&b, "\n### From Secret to token\n\n")
-		row(&b, "", "runs", "seconds")
+		row(&b, "", "runs of several", "seconds, mean of a run")
 		runs := fmt.Sprint(len(r.latency))
 		row(&b, "the Secret is written, until Nautobot accepts its token", runs, latencySpread(r.latency, func(l latency) float64 { return l.chain }).text(1))
-		row(&b, "an empty Job of the same image", runs, latencySpread(r.latency, func(l latency) float64 { return l.empty }).text(1))
+		row(&b, "an empty Job of the same image is made, until its Pod is seen to have ended", runs, latencySpread(r.latency, func(l latency) float64 { return l.empty }).text(1))
 	}
 
 	fmt.Fprintf(&b, "\n### Beside the budgets\n\n")
@@ -83,7 +86,7 @@ func (s spread) text(by float64) string {
 	switch {
 	case s.Median == 0:
 		return ""
-	case s.Max == 0:
+	case s.Max == 0 || s.Min == s.Max:
 		return number(s.Median * by)
 	}
 	return fmt.Sprintf("%s (%s to %s)", number(s.Median*by), number(s.Min*by), number(s.Max*by))
