@@ -62,7 +62,7 @@ func (o *outcome) add(log *slog.Logger, object string, report provision.Report, 
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.refused = o.refused || refused && !(o.refusedOK && strings.HasPrefix(object, "secret/"))
+	o.refused = o.refused || refused && (!o.refusedOK || !strings.HasPrefix(object, "secret/"))
 	o.failed = o.failed || err != nil && !refused
 	o.changed = o.changed || report.Changed()
 }

@@ -197,7 +197,8 @@ var operations = []operation{
 		return c.UpdateUser(ctx, someID, provision.UserFields{Password: provision.Hide(password)})
 	}},
 	{"ClearPassword", true, func(ctx context.Context, c *Client) error {
-		return c.ClearPassword(ctx, someID, account, "Service account")
+		_, err := c.ClearPassword(ctx, someID, account, "Service account")
+		return err
 	}},
 	{"CreateToken", true, func(ctx context.Context, c *Client) error {
 		_, err := c.CreateToken(ctx, byPassword, provision.TokenFields{Key: provision.Hide(key)})

@@ -163,7 +163,7 @@ func TestRequestBodies(t *testing.T) {
 		{func() error {
 			return f.Client.UpdateToken(t.Context(), byPassword, someID, provision.TokenFields{NeverExpire: true, Writable: new(true)})
 		}, `{"expires":null,"write_enabled":true}`},
-		{func() error { return f.ClearPassword(t.Context(), someID, account, "Service account") }, `{"first_name":"Service account","username":"svc-openstack"}`},
+		{func() error { _, err := f.ClearPassword(t.Context(), someID, account, "Service account"); return err }, `{"first_name":"Service account","username":"svc-openstack"}`},
 		{func() error { return f.ExpireTokens(t.Context(), byPassword, []string{someID}, at) }, `[{"expires":"2026-11-24T09:00:00Z","id":"` + someID + `"}]`},
 		{func() error { return f.DeleteTokens(t.Context(), byPassword, []string{someID}) }, `[{"id":"` + someID + `"}]`},
 	}

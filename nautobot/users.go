@@ -183,13 +183,16 @@ func (c *Client) UpdateUser(ctx context.Context, id string, fields provision.Use
 
 // ClearPassword leaves the account without a password. Only a PUT can do that: a
 // password that is left out is cleared, any other field that is left out stays.
-func (c *Client) ClearPassword(ctx context.Context, id, username, firstName string) error {
+func (c *Client) ClearPassword(ctx context.Context, id, username, firstName string) (provision.User, error) {
 	call := asSuperuser("clear the password", "users.change_user").writing()
-	_, err := do[user](ctx, c, call, func(ctx context.Context) (*http.Response, error) {
+	cleared, err := do[user](ctx, c, call, func(ctx context.Context) (*http.Response, error) {
 		_, resp, err := c.api.UsersUsersUpdate(ctx, id).UserRequest(nb.UserRequest{Username: username, FirstName: &firstName}).Execute()
 		return resp, err
 	})
-	return err
+	if err != nil {
+		return provision.User{}, err
+	}
+	return toUser(cleared), nil
 }
 
 // DeleteUser deletes an account, and with it its tokens.

@@ -326,8 +326,8 @@ func TestClearPasswordTouchesNothingElse(t *testing.T) {
 			Superuser: true, Staff: true, Inactive: true, Groups: []string{"a", managed},
 		}
 		id := f.AddUser(before).ID
-		if err := f.ClearPassword(t.Context(), id, "old", "Service account"); err != nil {
-			t.Fatal(err)
+		if after, err := f.ClearPassword(t.Context(), id, "old", "Service account"); err != nil || after.Active || after.FirstName != "Service account" {
+			t.Fatalf("%+v, %v", after, err)
 		}
 		want := before
 		want.Password, want.FirstName = "", "Service account"
@@ -335,8 +335,8 @@ func TestClearPasswordTouchesNothingElse(t *testing.T) {
 		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(nautobottest.User{}, "ID", "Joined")); diff != "" {
 			t.Errorf("stored (-want +got):\n%s", diff)
 		}
-		checkError(t, f.ClearPassword(t.Context(), someID, "old", "x"),
-			"clear the password: Nautobot answered 404: No User matches the given query.", provision.ErrUncertain)
+		_, err := f.ClearPassword(t.Context(), someID, "old", "x")
+		checkError(t, err, "clear the password: Nautobot answered 404: No User matches the given query.", provision.ErrUncertain)
 	})
 }
 

@@ -68,7 +68,10 @@ func TestEveryInterleavingOfTheLoop(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			explorer{prepare: test.prepare, runs: test.runs, events: test.events, fault: nautobottest.None()}.explore(t)
+			explorer{
+				prepare: test.prepare, runs: test.runs, events: test.events, fault: nautobottest.None(),
+				lists: strings.Contains(name, "prune"),
+			}.explore(t)
 		})
 	}
 }
@@ -81,12 +84,15 @@ func (d *duel) checkLoop(t *testing.T) {
 	well := true
 	for i, err := range d.errs {
 		well = well && err == nil
-		explained := (w.gone || w.lives > 0) && (strings.Contains(fmt.Sprint(err), "there is no such Secret") || isRefused(err) && strings.HasPrefix(err.Error(), "the Secret is there"))
+		// For a moment an account that is revoked while its password is cleared looks
+		// as if a person had deactivated it.
+		between := strings.Contains(fmt.Sprint(err), "was deactivated in Nautobot")
+		explained := (w.gone || w.lives > 0) && (between || strings.Contains(fmt.Sprint(err), "there is no such Secret") || isRefused(err) && strings.HasPrefix(err.Error(), "the Secret is there"))
 		if err != nil && !explained {
 			t.Errorf("run %d: %v", i+1, err)
 		}
 	}
-	if well && !w.gone && (d.fresh[0] || d.fresh[1]) {
+	if well && !w.gone && !d.lists && (d.fresh[0] || d.fresh[1]) { // a list of accounts may be older than the look at a Secret
 		w.checkAccount(t)
 	}
 	w.mustClose(t)

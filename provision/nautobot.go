@@ -27,8 +27,8 @@ type Users interface {
 	// UpdateUser writes the fields that are set and no others.
 	UpdateUser(ctx context.Context, id string, fields UserFields) error
 	// ClearPassword leaves the account without a password, and sets its first
-	// name in the same write.
-	ClearPassword(ctx context.Context, id, username, firstName string) error
+	// name in the same write. It returns the account as it is then.
+	ClearPassword(ctx context.Context, id, username, firstName string) (User, error)
 	DeleteUser(ctx context.Context, id string) error
 }
 

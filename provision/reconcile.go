@@ -317,7 +317,7 @@ func (r *reconciler) leaveAsItWas(ctx context.Context, want desired, refused boo
 			continue
 		}
 		if user.FirstName == firstNameOpening {
-			if err := r.nautobot.ClearPassword(ctx, user.ID, user.Username, firstName); err != nil {
+			if err := r.clearPassword(ctx, user.ID, user.Username); err != nil {
 				return err
 			}
 		}
@@ -332,7 +332,7 @@ func (r *reconciler) leaveAsItWas(ctx context.Context, want desired, refused boo
 // over meanwhile: its password and its token.
 func (r *reconciler) leaveToOthers(ctx context.Context, want desired) error {
 	if (r.opened || r.passwordWrites > 0) && r.nautobot.Authenticate(ctx, want.login()) == nil {
-		if err := r.nautobot.ClearPassword(ctx, r.userID, want.Username, firstName); err != nil {
+		if err := r.clearPassword(ctx, r.userID, want.Username); err != nil {
 			return err
 		}
 	}
@@ -348,4 +348,15 @@ func (r *reconciler) leaveToOthers(ctx context.Context, want desired) error {
 		return err
 	}
 	return r.nautobot.DeleteTokens(ctx, want.byToken(), []string{token.ID})
+}
+
+// clearPassword takes a temporary password away, and with it the first name that
+// tells of it. If the account was revoked at that moment, its first name told that
+// instead, and does so again: otherwise it would look like a person's doing.
+func (r *reconciler) clearPassword(ctx context.Context, id, username string) error {
+	user, err := r.nautobot.ClearPassword(ctx, id, username, firstName)
+	if err == nil && !user.Active {
+		err = r.nautobot.UpdateUser(ctx, id, UserFields{FirstName: new(firstNameRevoked)})
+	}
+	return err
 }

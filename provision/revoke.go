@@ -281,14 +281,7 @@ func (r *Revocation) Prune(ctx context.Context, namespaces []string, present fun
 		if err := wait(ctx, r.Settle); err != nil {
 			return err
 		}
-		missing = slices.DeleteFunc(missing, func(o Owner) bool {
-			_, err := r.Source(o.Namespace, o.Name).Secret(ctx)
-			isGone := errors.Is(err, ErrNoSecret)
-			if err != nil && !isGone {
-				failed(o, err)
-			}
-			return !isGone
-		})
+		missing = r.stillMissing(ctx, nautobot, missing, done)
 	}
 	missing = r.withinLimit(ctx, missing, done)
 	if r.Limit > 0 && len(missing) > max(r.Limit, there) {
@@ -307,6 +300,25 @@ func (r *Revocation) Prune(ctx context.Context, namespaces []string, present fun
 		done(ctx, result, err)
 	}
 	return context.Cause(ctx)
+}
+
+// stillMissing leaves out the Secrets that have come back. Another run may have
+// revoked their accounts meanwhile.
+func (r *Revocation) stillMissing(ctx context.Context, nautobot Nautobot, missing []Owner, done func(context.Context, Result, error)) []Owner {
+	return slices.DeleteFunc(missing, func(o Owner) bool {
+		secret := Secret{Namespace: o.Namespace, Name: o.Name}
+		_, err := r.Source(o.Namespace, o.Name).Secret(ctx)
+		switch {
+		case errors.Is(err, ErrNoSecret):
+			return false
+		case err != nil:
+			done(ctx, Result{Secret: secret}, err)
+		default:
+			result, err := r.bringBack(ctx, nautobot, secret)
+			done(ctx, result, err)
+		}
+		return true
+	})
 }
 
 // withinLimit leaves out the namespaces in which too many Secrets are gone, and

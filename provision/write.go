@@ -111,7 +111,7 @@ func (w clearPassword) send(ctx context.Context, r *reconciler) error {
 	if w.ID == "" {
 		w.ID = r.userID
 	}
-	err := r.nautobot.ClearPassword(ctx, w.ID, w.Username, firstName)
+	err := r.clearPassword(ctx, w.ID, w.Username)
 	r.opened = r.opened && err != nil
 	return err
 }
@@ -201,7 +201,7 @@ var meanings = []struct {
 	// Another run may have cleared or changed the password that was used.
 	{[]kind{"create token", "update token", "expire tokens", "delete tokens"}, ErrDenied, again},
 	// A revoke that looked before the Secret came back was quicker.
-	{[]kind{"verify token"}, ErrUserInactive, again},
+	{[]kind{"create token", "update token", "expire tokens", "delete tokens", "verify token"}, ErrUserInactive, again},
 	{nil, ErrRejected, forbidden},
 }
 

@@ -31,11 +31,13 @@ func (a answers) OwnedUsers(context.Context, ...string) ([]User, error)     { re
 func (a answers) UsersUnder(context.Context, string) iter.Seq2[User, error] { return nil }
 func (a answers) DeleteUser(context.Context, string) error                  { return a.err }
 
-func (a answers) CreateUser(context.Context, UserFields) (User, error)        { return a.user, a.err }
-func (a answers) UpdateUser(context.Context, string, UserFields) error        { return a.err }
-func (a answers) ClearPassword(context.Context, string, string, string) error { return a.err }
-func (a answers) Authenticate(context.Context, Login) error                   { return a.err }
-func (a answers) Tokens(context.Context, Login) ([]Token, error)              { return a.tokens, a.err }
+func (a answers) CreateUser(context.Context, UserFields) (User, error) { return a.user, a.err }
+func (a answers) UpdateUser(context.Context, string, UserFields) error { return a.err }
+func (a answers) ClearPassword(context.Context, string, string, string) (User, error) {
+	return User{Active: true}, a.err
+}
+func (a answers) Authenticate(context.Context, Login) error      { return a.err }
+func (a answers) Tokens(context.Context, Login) ([]Token, error) { return a.tokens, a.err }
 
 func (a answers) CreateToken(context.Context, Login, TokenFields) (Token, error) {
 	return a.token, a.err
