@@ -195,7 +195,7 @@ type duel struct {
 
 func (e explorer) start(t *testing.T) *duel {
 	t.Helper()
-	w := newWorld(t)
+	w := makeWorld() // stop closes it: a cleanup would keep every world until the end
 	w.direct = true
 	e.prepare(t, w)
 	if e.runs != nil {
