@@ -81,10 +81,10 @@ write            uncertain     username      key           name          groups 
 create group     again/fail    fail          fail          again/fail    fail          fail          fail          fail          fail          fail
 save permission  again/fail    fail          fail          again/fail    fail          fail          fail          fail          fail          fail
 create user      again/fail    again/refused refused       refused       group/refused refused       refused       fail          fail          fail
-create superuser again/fail    again/refused refused       refused       group/refused refused       refused       fail          refused
+create superuser again/fail    again/refused refused       refused       group/refused refused       refused       fail          fail          refused
 update user      again/fail    refused       refused       refused       group/refused again/refused refused       fail          fail          fail
 update password  again/fail    refused       refused       refused       group/refused refused       refused       fail          fail          fail
-update superuser again/fail    refused       refused       refused       group/refused again/refused refused       fail          refused
+update superuser again/fail    refused       refused       refused       group/refused again/refused refused       fail          fail          refused
 clear password   again/fail    refused       refused       refused       refused       refused       refused       fail          fail          fail
 create token     again/fail    refused       again/refused refused       refused       refused       refused       fail          again/fail    group/again/fail
 update token     again/fail    refused       refused       refused       refused       refused       refused       fail          again/fail    group/again/fail
