@@ -123,6 +123,9 @@ type explorer struct {
 	// events happen to the Secret, in this order and at any time: reads of
 	// Secrets wait for their turn as well.
 	events []func(*world)
+	// sweeps: one of the runs is a prune, which leaves to the next sync what
+	// comes back while it waits.
+	sweeps bool
 }
 
 // explore takes a turn at every point where either run could go on. Orders
@@ -187,6 +190,7 @@ type duel struct {
 	events  []func(*world)
 	fresh   [2]bool // saw the Secret after the last event
 	loop    bool    // the runs are not both provision's
+	sweeps  bool    // as in explorer
 	two     bool    // the runs are for two Secrets
 	broken  string  // what should never happen, and did
 }
@@ -219,7 +223,7 @@ func provisionFrom(source provision.Source) operation {
 // begin starts two runs, which wait with their first requests.
 func (e explorer) begin(w *world, one, two operation) *duel {
 	ctx, cancel := context.WithCancel(context.Background())
-	d := &duel{world: w, cancel: cancel, fault: e.fault, events: e.events, loop: e.runs != nil, two: e.other != nil}
+	d := &duel{world: w, cancel: cancel, fault: e.fault, events: e.events, loop: e.runs != nil, two: e.other != nil, sweeps: e.sweeps}
 	for i := range 2 {
 		d.arrived[i] = make(chan nautobottest.Request)
 		d.release[i] = make(chan nautobottest.Fault)

@@ -200,8 +200,9 @@ var meanings = []struct {
 	{[]kind{"create token", "update token", "expire tokens", "delete tokens"}, ErrDenied, needGroup},
 	// Another run may have cleared or changed the password that was used.
 	{[]kind{"create token", "update token", "expire tokens", "delete tokens"}, ErrDenied, again},
-	// A revoke that looked before the Secret came back was quicker.
-	{[]kind{"verify token"}, ErrUserInactive, again},
+	// A revoke that asked before the Secret came back has just taken the account
+	// out of service.
+	{[]kind{"create token", "update token", "expire tokens", "delete tokens", "verify token"}, ErrUserInactive, again},
 	{nil, ErrRejected, forbidden},
 }
 

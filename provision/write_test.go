@@ -75,21 +75,21 @@ func (e fieldError) Is(target error) bool { return target == ErrRejected || targ
 // after a slash, what it means once the retries are used up.
 func TestMeanings(t *testing.T) {
 	const want = `
-write            uncertain     username      key           name          groups        password      a field       else          denied
-create group     again/fail    fail          fail          again/fail    fail          fail          fail          fail          fail
-save permission  again/fail    fail          fail          again/fail    fail          fail          fail          fail          fail
-create user      again/fail    again/refused refused       refused       group/refused refused       refused       fail          fail
-create superuser again/fail    again/refused refused       refused       group/refused refused       refused       fail          refused
-update user      again/fail    refused       refused       refused       group/refused again/refused refused       fail          fail
-update password  again/fail    refused       refused       refused       group/refused refused       refused       fail          fail
-update superuser again/fail    refused       refused       refused       group/refused again/refused refused       fail          refused
-clear password   again/fail    refused       refused       refused       refused       refused       refused       fail          fail
-create token     again/fail    refused       again/refused refused       refused       refused       refused       fail          group/again/fail
-update token     again/fail    refused       refused       refused       refused       refused       refused       fail          group/again/fail
-expire tokens    again/fail    refused       refused       refused       refused       refused       refused       fail          group/again/fail
-delete tokens    again/fail    refused       refused       refused       refused       refused       refused       fail          group/again/fail
-verify token     again/fail    refused       refused       refused       refused       refused       refused       fail          fail
-confirm owner    again/fail    refused       refused       refused       refused       refused       refused       fail          fail
+write            uncertain     username      key           name          groups        password      a field       inactive      else          denied
+create group     again/fail    fail          fail          again/fail    fail          fail          fail          fail          fail          fail
+save permission  again/fail    fail          fail          again/fail    fail          fail          fail          fail          fail          fail
+create user      again/fail    again/refused refused       refused       group/refused refused       refused       fail          fail          fail
+create superuser again/fail    again/refused refused       refused       group/refused refused       refused       fail          fail          refused
+update user      again/fail    refused       refused       refused       group/refused again/refused refused       fail          fail          fail
+update password  again/fail    refused       refused       refused       group/refused refused       refused       fail          fail          fail
+update superuser again/fail    refused       refused       refused       group/refused again/refused refused       fail          fail          refused
+clear password   again/fail    refused       refused       refused       refused       refused       refused       fail          fail          fail
+create token     again/fail    refused       again/refused refused       refused       refused       refused       again/fail    fail          group/again/fail
+update token     again/fail    refused       refused       refused       refused       refused       refused       again/fail    fail          group/again/fail
+expire tokens    again/fail    refused       refused       refused       refused       refused       refused       again/fail    fail          group/again/fail
+delete tokens    again/fail    refused       refused       refused       refused       refused       refused       again/fail    fail          group/again/fail
+verify token     again/fail    refused       refused       refused       refused       refused       refused       again/fail    fail          fail
+confirm owner    again/fail    refused       refused       refused       refused       refused       refused       fail          fail          fail
 `
 	kinds := []struct {
 		name string
@@ -121,7 +121,8 @@ confirm owner    again/fail    refused       refused       refused       refused
 		{"groups", []error{fieldError("groups")}},
 		{"password", []error{fieldError("password")}},
 		{"a field", []error{fieldError("another")}},
-		{"else", []error{ErrInvalidToken, ErrTokenExpired, ErrUserInactive, errors.New("another")}},
+		{"inactive", []error{ErrUserInactive}},
+		{"else", []error{ErrInvalidToken, ErrTokenExpired, errors.New("another")}},
 		{"denied", []error{ErrDenied}},
 	}
 	got := ""
