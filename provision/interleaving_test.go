@@ -197,7 +197,7 @@ type duel struct {
 
 func (e explorer) start(t *testing.T) *duel {
 	t.Helper()
-	w := newWorld(t)
+	w := makeWorld() // stop closes it: kept until the end of the test, all of them take gigabytes
 	w.direct = true
 	e.prepare(t, w)
 	if e.runs != nil {

@@ -42,7 +42,6 @@ func TestEveryInterleavingOfTheLoop(t *testing.T) {
 		"provision and revoke, the Secret goes before its account":      {scenarios["create"], []operation{provisionIt, revoke}, []func(*world){goes}, false},
 		"provision and revoke, without a password":                      {apiOnly, []operation{provisionIt, revoke}, []func(*world){goes, comesBack}, false},
 		"rotation and revoke":                                           {scenarios["rotate both"], []operation{provisionIt, revoke}, []func(*world){goes, comesBack}, false},
-		"rotation without a password and revoke":                        {scenarios["rotate the token without a password"], []operation{provisionIt, revoke}, []func(*world){goes, comesBack}, false},
 		"provision and revoke with settle":                              {there, []operation{provisionIt, revokeSettled}, []func(*world){goes, comesBack}, false},
 		"two revokes":                                                   {there, []operation{revoke, revoke}, []func(*world){goes, comesBack}, false},
 		"two revokes with settle":                                       {there, []operation{revokeSettled, revokeSettled}, []func(*world){goes, comesBack}, false},

@@ -64,8 +64,8 @@ func (w *world) wrong(r nautobottest.Request) string {
 	if strings.Contains(string(r.Body), `"is_active":true`) {
 		w.saw(run, revived, id)
 	}
-	for _, user := range w.nautobot.Snapshot().Users {
-		if user.ID != id || w.sights[sight{run, revived}] != "" { // a run may take back what it did
+	for _, user := range w.nautobot.Snapshot().Users { // without IDs
+		if user, _ = w.nautobot.User(user.Username); user.ID != id || w.sights[sight{run, revived}] != "" { // a run may take back what it did
 			continue
 		}
 		secret, ours := strings.CutPrefix(user.LastName, w.cluster+"/")
