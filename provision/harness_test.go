@@ -69,7 +69,9 @@ type world struct {
 	// reading is told of each read of Secrets, before it is carried out; what it
 	// returns is what the read fails with. nil: nobody is told.
 	reading func(ctx context.Context, run string) error
-	sights  map[sight]string // what runs saw when they last read a Secret: the username
+	sights  map[sight]string           // what runs saw when they last read a Secret: the username
+	justSaw map[string]string          // which Secret each run read, if it has sent nothing since
+	watch   func(nautobottest.Request) // is told of each request; nil: nobody is
 }
 
 type sight struct{ run, secret string }

@@ -44,30 +44,40 @@ func (w *world) read(ctx context.Context, run, name string) (provision.Secret, e
 
 func (w *world) saw(run, secret, what string) {
 	if w.sights == nil {
-		w.sights = map[sight]string{}
+		w.sights, w.justSaw = map[sight]string{}, map[string]string{}
 	}
 	w.sights[sight{run, secret}] = what
+	w.justSaw[run] = secret
 }
 
-// wrong tells what is wrong with a request: an account is taken out of service
-// only by a run that saw last that its Secret is gone, or names another one.
+// wrong tells what is wrong with a request. An account is taken out of service
+// only by a run that has just seen that its Secret is gone, or names another
+// one: the run has asked for nothing since.
 func (w *world) wrong(r nautobottest.Request) string {
+	run := r.Header.Get("User-Agent")
+	defer delete(w.justSaw, run)
 	id, ok := strings.CutPrefix(strings.TrimSuffix(r.Path, "/"), "/api/users/users/")
 	if !ok || r.Safe() {
 		return ""
 	}
-	run := r.Header.Get("User-Agent")
-	for _, user := range w.nautobot.Snapshot().Users {
-		if user.ID != id {
+	revived := "revived " + id
+	if strings.Contains(string(r.Body), `"is_active":true`) {
+		w.saw(run, revived, id)
+	}
+	for _, user := range w.nautobot.Snapshot().Users { // without IDs
+		if user, _ = w.nautobot.User(user.Username); user.ID != id || w.sights[sight{run, revived}] != "" { // a run may take back what it did
 			continue
 		}
 		secret, ours := strings.CutPrefix(user.LastName, w.cluster+"/")
 		ours = ours && strings.HasPrefix(user.FirstName, "Service account")
-		switch saw := w.sights[sight{run, secret}]; {
+		saw := w.sights[sight{run, secret}]
+		switch {
 		case !ours && !w.rule.Adopt:
 			return "an account of somebody else is written: " + user.Username
 		case ends(r) && (saw == "" || saw == user.Username):
 			return "the account is taken out of service, and its Secret was there: " + user.Username
+		case ends(r) && w.justSaw[run] != secret:
+			return "the account is taken out of service without a last look at its Secret: " + user.Username
 		}
 	}
 	return ""
@@ -518,7 +528,18 @@ func TestSecretsThatCannotBeRead(t *testing.T) {
 
 // intercept has f decide the fate of requests; nil: of none.
 func (w *world) intercept(f func(r nautobottest.Request, n int) nautobottest.Fault) {
-	w.nautobot.Intercept(f)
+	watch := w.watch
+	if watch == nil {
+		w.nautobot.Intercept(f)
+		return
+	}
+	w.nautobot.Intercept(func(r nautobottest.Request, n int) nautobottest.Fault {
+		watch(r)
+		if f == nil {
+			return nautobottest.None()
+		}
+		return f(r, n)
+	})
 }
 
 // ends tells whether a request takes an account out of service.
