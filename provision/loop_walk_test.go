@@ -1,6 +1,7 @@
 package provision_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"github.com/rackerlabs/understack/go/nautobot-token/nautobot/nautobottest"
@@ -113,7 +114,7 @@ type loopWalk struct {
 // track counts the edges that were taken since the last time.
 func (w *loopWalk) track() {
 	for _, name := range w.usernames {
-		before, now := w.states[name], w.stateOf(name)
+		before, now := cmp.Or(w.states[name], "absent"), w.stateOf(name)
 		if before == now {
 			continue
 		}
@@ -174,10 +175,12 @@ func walkLoop(t *rapid.T, plain *world, taken *edges) {
 	for _, name := range others {
 		w.put("openstack", name, name)
 	}
-	foreigners := w.foreigners()
-	for _, name := range w.usernames {
-		w.states[name] = "absent"
+	for _, name := range []string{"e", "f", "g"} { // so that what is gone is seldom most of all
+		w.put("nova", name, name)
 	}
+	w.mustOperate(t, fullSync)
+	foreigners := w.foreigners()
+	w.track()
 	broken := ""
 	w.watch = func(r nautobottest.Request) {
 		w.track()
@@ -212,7 +215,7 @@ func walkLoop(t *rapid.T, plain *world, taken *edges) {
 		"": func(t *rapid.T) {
 			w.track()
 			w.checkOwners(t)
-			if diff := cmp.Diff(foreigners, w.foreigners()); diff != "" {
+			if diff := gocmp.Diff(foreigners, w.foreigners()); diff != "" {
 				t.Fatalf("accounts of somebody else (-before +after):\n%s", diff)
 			}
 			if broken != "" {
