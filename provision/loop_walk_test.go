@@ -222,7 +222,7 @@ func walkLoop(t *rapid.T, plain *world, taken *edges) {
 				t.Fatal(broken)
 			}
 		},
-		"the Secret goes or comes back": func(t *rapid.T) {
+		"the Secret goes or comes back": func(*rapid.T) {
 			if w.gone {
 				w.comeBack()
 			} else {
