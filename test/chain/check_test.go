@@ -146,7 +146,8 @@ func TestCheckAllIsWell(t *testing.T) {
 		}
 		t.Logf("check %v took %s", args, time.Since(begin).Round(time.Millisecond))
 		for _, one := range findings {
-			if one.Status != "ok" {
+			suspended := one.Status == "warning" && strings.HasPrefix(one.Object, "cronjob/") && one.Text == "it is suspended" // as the tests install it
+			if one.Status != "ok" && !suspended {
 				t.Errorf("%+v", one)
 			}
 		}

@@ -67,7 +67,7 @@ func TestDeletedAndMadeAgain(t *testing.T) {
 		a.save(t)
 		<-tick.C
 	}
-	a.wantJobs(t, 1+2*times)
+	a.wantEnded(t, 1+2*times)
 	close(stop)
 	t.Logf("out of service for %s", <-measured)
 	if err := a.usable(t.Context()); err != nil {
@@ -76,6 +76,24 @@ func TestDeletedAndMadeAgain(t *testing.T) {
 	if user := a.user(t); !user.Active || user.FirstName != "Service account" {
 		t.Errorf("the account: %+v", user)
 	}
+}
+
+// wantEnded waits until the account has had that many Jobs, and all of them have
+// ended. One that meets the Secret while it is gone is refused.
+func (a *account) wantEnded(t *testing.T, n int) {
+	t.Helper()
+	eventually(t, 4*time.Minute, func(ctx context.Context) error {
+		jobs, err := a.jobs(ctx)
+		for _, job := range jobs {
+			if err == nil && !finished(job, batchv1.JobComplete) && !finished(job, batchv1.JobFailed) {
+				err = fmt.Errorf("Job %s has not ended: %+v", job.Name, job.Status)
+			}
+		}
+		if err == nil && len(jobs) != n {
+			err = fmt.Errorf("%d Jobs, want %d", len(jobs), n)
+		}
+		return err
+	})
 }
 
 // outOfService measures how long a token is not accepted, until it is told to
