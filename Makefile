@@ -49,6 +49,10 @@ demo: build ## run the program against a fake Nautobot, and show what it prints
 test: ## run the tests that need no server
 	go test -timeout 30m ./...
 
+.PHONY: thorough
+thorough: ## run every interleaving and every fault of sync, revoke and prune (half an hour)
+	NAUTOBOT_TOKEN_THOROUGH=1 go test -count=1 -timeout 90m -run 'Loop|SecretsThatCannot' ./provision
+
 .PHONY: race
 race: ## run the shorter tests with the race detector (needs a C compiler)
 	CGO_ENABLED=1 go test -race -short ./...

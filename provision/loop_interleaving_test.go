@@ -63,8 +63,8 @@ func TestEveryInterleavingOfTheLoop(t *testing.T) {
 		"sync and provision, the Secret names another account":          {there, []operation{fullSync, provisionIt}, []func(*world){namesAnother}, false},
 	}
 	for name, test := range tests {
-		if testing.Short() && !test.short {
-			continue // all take some minutes
+		if !thorough && !test.short {
+			continue
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
