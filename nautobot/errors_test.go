@@ -265,7 +265,7 @@ func TestSuperuserTokenIsRedacted(t *testing.T) {
 	f.Intercept(func(nautobottest.Request, int) nautobottest.Fault {
 		return nautobottest.Answer(403, "application/json", `{"detail":"who is `+f.Server.Token+`?"}`)
 	})
-	err := f.Client.UpdateUser(t.Context(), someID, provision.UserFields{Password: provision.Hide(password)})
+	_, err := f.Client.UpdateUser(t.Context(), someID, provision.UserFields{Password: provision.Hide(password)})
 	checkError(t, err, "update user: Nautobot answered 403: [redacted] "+
 		"(the superuser token's account needs users.change_user for this)", provision.ErrDenied)
 }

@@ -194,7 +194,8 @@ var operations = []operation{
 		return err
 	}},
 	{"UpdateUser", true, func(ctx context.Context, c *Client) error {
-		return c.UpdateUser(ctx, someID, provision.UserFields{Password: provision.Hide(password)})
+		_, err := c.UpdateUser(ctx, someID, provision.UserFields{Password: provision.Hide(password)})
+		return err
 	}},
 	{"ClearPassword", true, func(ctx context.Context, c *Client) error {
 		_, err := c.ClearPassword(ctx, someID, account, "Service account")

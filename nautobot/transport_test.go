@@ -156,9 +156,13 @@ func TestRequestBodies(t *testing.T) {
 		call func() error
 		want string
 	}{
-		{func() error { return f.Client.UpdateUser(t.Context(), someID, provision.UserFields{Staff: new(false)}) }, `{"is_staff":false}`},
 		{func() error {
-			return f.Client.UpdateUser(t.Context(), someID, provision.UserFields{Groups: []provision.Group{{ID: 3, Name: "a"}, {Name: "b"}}})
+			_, err := f.Client.UpdateUser(t.Context(), someID, provision.UserFields{Staff: new(false)})
+			return err
+		}, `{"is_staff":false}`},
+		{func() error {
+			_, err := f.Client.UpdateUser(t.Context(), someID, provision.UserFields{Groups: []provision.Group{{ID: 3, Name: "a"}, {Name: "b"}}})
+			return err
 		}, `{"groups":[{"id":3},{"name":"b"}]}`},
 		{func() error {
 			return f.Client.UpdateToken(t.Context(), byPassword, someID, provision.TokenFields{NeverExpire: true, Writable: new(true)})

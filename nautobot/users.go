@@ -164,10 +164,11 @@ func (c *Client) CreateUser(ctx context.Context, fields provision.UserFields) (p
 	return toUser(made), nil
 }
 
-// UpdateUser writes the fields that are set and no others.
-func (c *Client) UpdateUser(ctx context.Context, id string, fields provision.UserFields) error {
+// UpdateUser writes the fields that are set and no others. It returns the account
+// as it is then.
+func (c *Client) UpdateUser(ctx context.Context, id string, fields provision.UserFields) (provision.User, error) {
 	call := asSuperuser("update user", "users.change_user").writing(fields.Password)
-	_, err := do[user](ctx, c, call, func(ctx context.Context) (*http.Response, error) {
+	changed, err := do[user](ctx, c, call, func(ctx context.Context) (*http.Response, error) {
 		request := nb.PatchedUserRequest{
 			FirstName: fields.FirstName, LastName: fields.LastName, Email: fields.Email,
 			IsActive: fields.Active, IsSuperuser: fields.Superuser, IsStaff: fields.Staff, Groups: toReferences(fields.Groups),
@@ -178,7 +179,10 @@ func (c *Client) UpdateUser(ctx context.Context, id string, fields provision.Use
 		_, resp, err := c.api.UsersUsersPartialUpdate(ctx, id).PatchedUserRequest(request).Execute()
 		return resp, err
 	})
-	return err
+	if err != nil {
+		return provision.User{}, err
+	}
+	return toUser(changed), nil
 }
 
 // ClearPassword leaves the account without a password. Only a PUT can do that: a

@@ -247,7 +247,7 @@ func TestUpdateUserWritesOnlyWhatIsSet(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			both(t, func(t *testing.T, f *fixture) {
 				stored := f.AddUser(before)
-				if err := f.Client.UpdateUser(t.Context(), stored.ID, tc.fields); err != nil {
+				if _, err := f.Client.UpdateUser(t.Context(), stored.ID, tc.fields); err != nil {
 					t.Fatal(err)
 				}
 				want := before
@@ -274,7 +274,7 @@ func TestUpdateUserKeepsGroupsThatAreGivenByID(t *testing.T) {
 			}
 		}
 		groups := append(read.Groups, provision.Group{Name: managed})
-		if err := f.Client.UpdateUser(t.Context(), stored.ID, provision.UserFields{Groups: groups}); err != nil {
+		if _, err := f.Client.UpdateUser(t.Context(), stored.ID, provision.UserFields{Groups: groups}); err != nil {
 			t.Fatal(err)
 		}
 		got, _ := f.Server.User("old")
@@ -286,7 +286,7 @@ func TestUpdateUserKeepsGroupsThatAreGivenByID(t *testing.T) {
 
 func TestUpdateUserThatIsGoneIsUncertain(t *testing.T) {
 	both(t, func(t *testing.T, f *fixture) {
-		err := f.Client.UpdateUser(t.Context(), someID, provision.UserFields{Email: new("a@example.org")})
+		_, err := f.Client.UpdateUser(t.Context(), someID, provision.UserFields{Email: new("a@example.org")})
 		checkError(t, err, "update user: Nautobot answered 404: No User matches the given query.", provision.ErrUncertain)
 	})
 }

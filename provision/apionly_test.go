@@ -101,6 +101,11 @@ func TestNoOlderPasswordOpensAnAccountForTheAPIOnly(t *testing.T) {
 			w.mustRun(t)
 			w.nautobot.UpdateUser(username, func(u *nautobottest.User) { u.BlankPassword, u.Groups = true, nil })
 		},
+		"active, and called revoked": func(t *testing.T, w *world) {
+			t.Helper()
+			w.mustRun(t)
+			w.nautobot.UpdateUser(username, func(u *nautobottest.User) { u.FirstName, u.Password = "Service account (revoked)", "left" })
+		},
 		"revoked while it was open, and back": func(t *testing.T, w *world) {
 			t.Helper()
 			w.mustRun(t)

@@ -386,6 +386,12 @@ func (d *duel) check(t *testing.T, turns []int) {
 	t.Helper()
 	d.world.intercept(nil)
 	d.world.reading = nil
+	defer func() { // a check may end the test
+		if t.Failed() {
+			t.Logf("turns %v\nrun 1: %v, wrote:\n%srun 1 saw last:\n%s\nrun 2: %v, wrote:\n%srun 2 saw last:\n%s",
+				turns, d.errs[0], d.written[0], d.known[0], d.errs[1], d.written[1], d.known[1])
+		}
+	}()
 	if d.broken != "" {
 		t.Error(d.broken)
 	}
@@ -401,10 +407,6 @@ func (d *duel) check(t *testing.T, turns []int) {
 			}
 		}
 		d.world.mustBeDone(t)
-	}
-	if t.Failed() {
-		t.Logf("turns %v\nrun 1 wrote:\n%srun 1 saw last:\n%s\nrun 2 wrote:\n%srun 2 saw last:\n%s",
-			turns, d.written[0], d.known[0], d.written[1], d.known[1])
 	}
 }
 

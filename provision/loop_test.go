@@ -601,3 +601,48 @@ func fleet(n int) func(tb, *world) {
 		w.mustOperate(t, fullSync)
 	}
 }
+
+// A revoke may come between a run's look at an account and its write of the
+// first name, which is where the revoke left its mark. The account does not look
+// as if a person had deactivated it: it comes back with its Secret.
+func TestMarkOfARevokeStays(t *testing.T) {
+	t.Parallel()
+	for name, returns := range map[string]bool{"the Secret stays away": false, "the Secret is back at once": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for n, met := 1, true; met; n++ {
+				w := newWorld(t)
+				w.direct = true
+				scenarios["rotate the token without a password"](t, w)
+				met = false
+				writes := 0
+				w.intercept(func(r nautobottest.Request, _ int) nautobottest.Fault {
+					if strings.Contains(string(r.Body), `"first_name"`) {
+						writes++
+					}
+					if !met && writes == n {
+						met, w.gone = true, true
+						w.nautobot.UpdateUser(username, func(u *nautobottest.User) { u.Inactive, u.FirstName = true, "Service account (revoked)" })
+						if returns {
+							w.comeBack()
+						}
+					}
+					return nautobottest.None()
+				})
+				err := provisionIt(t.Context(), w, "one")
+				w.intercept(nil)
+				user, _ := w.nautobot.User(username)
+				if met && w.gone && (!user.Inactive || user.FirstName != "Service account (revoked)") {
+					t.Errorf("write %d: first name %q, inactive %v", n, user.FirstName, user.Inactive)
+				}
+				if returns && err != nil {
+					t.Errorf("write %d: %v", n, err)
+				}
+				if w.gone {
+					w.comeBack()
+				}
+				w.mustClose(t)
+			}
+		})
+	}
+}

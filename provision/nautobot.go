@@ -24,8 +24,9 @@ type Users interface {
 	// page. It ends with the first error.
 	UsersUnder(ctx context.Context, prefix string) iter.Seq2[User, error]
 	CreateUser(ctx context.Context, fields UserFields) (User, error)
-	// UpdateUser writes the fields that are set and no others.
-	UpdateUser(ctx context.Context, id string, fields UserFields) error
+	// UpdateUser writes the fields that are set and no others. It returns the
+	// account as it is then.
+	UpdateUser(ctx context.Context, id string, fields UserFields) (User, error)
 	// ClearPassword leaves the account without a password, and sets its first
 	// name in the same write. It returns the account as it is then.
 	ClearPassword(ctx context.Context, id, username, firstName string) (User, error)

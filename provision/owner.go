@@ -71,6 +71,13 @@ func isService(user User) bool {
 // isRevoked tells whether this program deactivated the account.
 func isRevoked(user User) bool { return !user.Active && user.FirstName == firstNameRevoked }
 
+// isOpen tells whether an account for the API only may have a temporary password.
+// One that is active and called revoked may have been opened just before the
+// mark of a revoke was restored, see clearPassword.
+func isOpen(user User) bool {
+	return user.FirstName == firstNameOpening || user.Active && user.FirstName == firstNameRevoked
+}
+
 // isMarked tells whether a token came from any Secret.
 func isMarked(token Token) bool { return strings.HasPrefix(token.Description, descriptionPrefix) }
 

@@ -43,9 +43,9 @@ type planner struct {
 	have  observed
 	now   time.Time // Nautobot's
 	steps []step
-	// clear: the account has a temporary password, or gets one, which is
-	// cleared once the token works.
-	clear bool
+	// opens: the account gets a temporary password. clear: it gets one or may
+	// have one, which is cleared once the token works.
+	opens, clear bool
 }
 
 func (p *planner) add(s step) { p.steps = append(p.steps, s) }

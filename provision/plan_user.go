@@ -85,7 +85,7 @@ func (p *planner) planOpening(update *userUpdate) {
 	}
 	adopts := !want.manages(is)
 	update.Opens = adopts || !is.Active || have.blankPassword || !have.PasswordWorks && p.needsPassword()
-	p.clear = update.Opens || is.FirstName == firstNameOpening
+	p.opens, p.clear = update.Opens, update.Opens || isOpen(is)
 	if update.Opens {
 		update.Fields.Password, update.Fields.FirstName = want.login().Password, new(firstNameOpening)
 	}
@@ -116,7 +116,7 @@ func (p *planner) compareUser(update *userUpdate) {
 	switch {
 	case update.Opens && !opening && is.FirstName != firstName:
 		update.fields = append(update.fields, "first_name")
-	case !update.Opens && !opening:
+	case !update.Opens && !p.clear: // which sets it as well
 		update.text("first_name", &update.Fields.FirstName, is.FirstName, firstName)
 	}
 	update.text("last_name", &update.Fields.LastName, is.LastName, want.Owner.lastName())
@@ -157,7 +157,7 @@ func (p *planner) planClear() {
 	id := ""
 	if p.have.User != nil {
 		id = p.have.User.ID
-		if p.have.User.FirstName == firstNameOpening && !p.have.opened { // by a run that did not finish
+		if user := *p.have.User; !p.have.opened && (user.FirstName == firstNameOpening || isOpen(user) && !p.opens) { // by a run that did not finish
 			change.Action, change.Fields = Updated, []string{"password"}
 		}
 	}

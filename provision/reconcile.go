@@ -134,7 +134,7 @@ func (r *reconciler) remember(want desired, have observed) {
 	}
 	if have.User != nil {
 		r.userID = have.User.ID
-		r.opened = r.opened && have.User.FirstName == firstNameOpening
+		r.opened = r.opened && isOpen(*have.User)
 		r.mine = r.mine || want.manages(*have.User)
 		r.lost = r.mine && !want.manages(*have.User)
 	}
@@ -302,6 +302,9 @@ func (r *reconciler) leave(ctx context.Context, want desired, refused bool) bool
 	case r.opened || refused && r.revived:
 		err = r.leaveAsItWas(ctx, want, refused)
 	}
+	if errors.Is(err, errStale) { // the account was revoked: nothing is left to do
+		err = nil
+	}
 	if err != nil {
 		r.log.Warn("what this run began remains until the next one", "error", err.Error())
 	}
@@ -316,13 +319,14 @@ func (r *reconciler) leaveAsItWas(ctx context.Context, want desired, refused boo
 		if user.Username != want.Username {
 			continue
 		}
-		if user.FirstName == firstNameOpening {
+		if isOpen(user) {
 			if err := r.clearPassword(ctx, user.ID, user.Username); err != nil {
 				return err
 			}
 		}
 		if refused && r.revived && user.Active {
-			return r.nautobot.UpdateUser(ctx, user.ID, UserFields{Active: new(false), FirstName: new(firstNameRevoked)})
+			_, err := r.nautobot.UpdateUser(ctx, user.ID, UserFields{Active: new(false), FirstName: new(firstNameRevoked)})
+			return err
 		}
 	}
 	return err
@@ -351,12 +355,21 @@ func (r *reconciler) leaveToOthers(ctx context.Context, want desired) error {
 }
 
 // clearPassword takes a temporary password away, and with it the first name that
-// tells of it. If the account was revoked at that moment, its first name told that
-// instead, and does so again: otherwise it would look like a person's doing.
+// tells of it.
 func (r *reconciler) clearPassword(ctx context.Context, id, username string) error {
 	user, err := r.nautobot.ClearPassword(ctx, id, username, firstName)
-	if err == nil && !user.Active {
-		err = r.nautobot.UpdateUser(ctx, id, UserFields{FirstName: new(firstNameRevoked)})
+	return r.keepMark(ctx, user, err)
+}
+
+// keepMark is for a write of an active account's first name. If the account was
+// revoked at that moment, the first name told that instead, and does so again:
+// otherwise it would look like a person's doing. What is next has to be observed.
+func (r *reconciler) keepMark(ctx context.Context, user User, err error) error {
+	if err != nil || user.Active {
+		return err
 	}
-	return err
+	if _, err := r.nautobot.UpdateUser(ctx, user.ID, UserFields{FirstName: new(firstNameRevoked)}); err != nil {
+		return err
+	}
+	return errStale
 }

@@ -94,7 +94,7 @@ func (w createUser) send(ctx context.Context, r *reconciler) error {
 
 func (w updateUser) send(ctx context.Context, r *reconciler) error {
 	r.opened = r.opened || w.Opens
-	err := r.nautobot.UpdateUser(ctx, w.ID, w.Fields)
+	user, err := r.nautobot.UpdateUser(ctx, w.ID, w.Fields)
 	if err == nil && !w.Fields.Password.Empty() && !w.Opens {
 		r.passwordWrites++
 	}
@@ -104,6 +104,9 @@ func (w updateUser) send(ctx context.Context, r *reconciler) error {
 	r.revived = r.revived || done && w.Fields.Active != nil && *w.Fields.Active
 	// Some script left an empty password, which Nautobot accepts in no write.
 	r.blankPassword = errors.Is(err, RejectedField("password")) && w.Fields.Password.Empty()
+	if w.Fields.FirstName != nil && w.Fields.Active == nil {
+		return r.keepMark(ctx, user, err)
+	}
 	return err
 }
 

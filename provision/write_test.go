@@ -32,7 +32,10 @@ func (a answers) UsersUnder(context.Context, string) iter.Seq2[User, error] { re
 func (a answers) DeleteUser(context.Context, string) error                  { return a.err }
 
 func (a answers) CreateUser(context.Context, UserFields) (User, error) { return a.user, a.err }
-func (a answers) UpdateUser(context.Context, string, UserFields) error { return a.err }
+func (a answers) UpdateUser(context.Context, string, UserFields) (User, error) {
+	return User{}, a.err
+}
+
 func (a answers) ClearPassword(context.Context, string, string, string) (User, error) {
 	return User{Active: true}, a.err
 }
