@@ -170,7 +170,7 @@ func (s *serverCheck) client(token provision.Sensitive) *nautobot.Client {
 
 var (
 	errUntrusted = errors.New("not asked: only the installed chart names it, which was found by its labels. If the chart is yours, say so with --release-namespace, or give --nautobot-url")
-	errNoURL     = errors.New("not asked: where it is is not known: give --nautobot-url")
+	errNoURL     = errors.New("not asked: its URL is not known: give --nautobot-url")
 	errNoToken   = errors.New("it answers; whether it accepts the superuser token is not known, because that is missing")
 )
 

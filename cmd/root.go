@@ -49,7 +49,7 @@ it again changes nothing.`,
 		SilenceUsage:  true, // a failed run is not a usage error
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usagef("there is no command %q", args[0])
+				return noCommand(args[0])
 			}
 			return nil
 		},
@@ -62,11 +62,22 @@ it again changes nothing.`,
 		},
 	}
 	root.Flags().BoolVar(&version, "version", false, "print the version, like the version command")
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return flagError(err) })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		// A command with a typing error has its flags read as those of the root,
+		// which has none of them.
+		if args := cmd.Flags().Args(); !cmd.HasParent() && len(args) > 0 {
+			return noCommand(args[0])
+		}
+		return flagError(err)
+	})
 	root.AddCommand(newProvisionCommand(), newSyncCommand(), newRevokeCommand(), newCheckCommand(), newSetupCommand(), newVersionCommand())
 	root.SetHelpCommand(newHelpCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root
+}
+
+func noCommand(name string) error {
+	return usagef("there is no command %q", name)
 }
 
 // newHelpCommand is cobra's, except that a command that does not exist is a
@@ -78,7 +89,7 @@ func newHelpCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			about, rest, err := cmd.Root().Find(args)
 			if err != nil || len(rest) > 0 {
-				return usagef("there is no command %q", args[0])
+				return noCommand(args[0])
 			}
 			about.InitDefaultHelpFlag()
 			return about.Help()

@@ -290,6 +290,7 @@ func TestOtherMistakes(t *testing.T) {
 		stderr string
 	}{
 		"no such command":          {[]string{"provide"}, nil, "nautobot-token: there is no command \"provide\"\nSee 'nautobot-token --help'.\n"},
+		"no such command, flags":   {[]string{"provide", "x", "-n", "y"}, nil, "nautobot-token: there is no command \"provide\"\nSee 'nautobot-token --help'.\n"},
 		"help about no command":    {[]string{"help", "provide"}, nil, "nautobot-token: there is no command \"provide\"\nSee 'nautobot-token help --help'.\n"},
 		"no such flag":             {with("--nosuch=" + key), nil, "nautobot-token: unknown flag: --nosuch" + help},
 		"no such short flag":       {with("-p" + password), nil, "nautobot-token: unknown flag: -p" + help},
