@@ -110,6 +110,7 @@ func TestMistakes(t *testing.T) {
 		{"rules", rule("usernames", []any{}), "rules[0].usernames is missing"},
 		{"rules", rule("namespace", "*"), "rules[0].namespace: \"*\": want the name of one namespace"},
 		{"rules", rule("secrets", []any{}), "rules[0].secrets is an empty list"},
+		{"rules", rule("groups", []any{}), "rules[0].groups is an empty list"},
 		{"rules", rule("secrets", []any{"a", "a[b"}), "rules[0].secrets: \"a[b\" is not a glob: want letters"},
 		{"rules", rule("usernames", []any{""}), "rules[0].usernames: \"\" is not a glob"},
 		{"rules", rule("adoptFrom", []any{"openstack"}), "rules[0].adoptFrom: \"openstack\" is not an owner"},

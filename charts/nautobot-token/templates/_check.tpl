@@ -55,6 +55,9 @@
 {{- if and (hasKey . "secrets") (not .secrets) -}}
 {{- fail (printf "rules[%d].secrets is an empty list, so the rule is for no Secret: name some, or leave it out for all" $i) -}}
 {{- end -}}
+{{- if and (hasKey . "groups") (not .groups) -}}
+{{- fail (printf "rules[%d].groups is an empty list: name some, or leave it out for none" $i) -}}
+{{- end -}}
 {{- range $key := list "secrets" "usernames" -}}
 {{- range index $rule $key -}}
 {{- if not (regexMatch (printf `^%s$` $glob) .) -}}
