@@ -142,7 +142,7 @@ const (
 	tokenKnownProblem      = `key "token" is a token from public documentation: generate your own`
 	passwordControlProblem = `key "password" contains control characters`
 	emailProblem           = `key "email" is not an email address`
-	hostProblem            = "want HOST, HOST:PORT or a URL without user information"
+	hostProblem            = "want HOST, HOST:PORT or a URL, without user information or control characters"
 	otherHostProblem       = "names a host other than this run's Nautobot (--nautobot-url, --nautobot-hostname)"
 )
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/url"
 	"strings"
+	"unicode"
 )
 
 // AllowedHosts are the names by which Secrets may call the Nautobot of this run. A
@@ -61,7 +62,7 @@ func (h AllowedHosts) check(text string) error {
 	return errors.New("names a host other than this run's Nautobot (--nautobot-url, --nautobot-hostname)")
 }
 
-var errHost = errors.New("want HOST, HOST:PORT or a URL without user information")
+var errHost = errors.New("want HOST, HOST:PORT or a URL, without user information or control characters")
 
 // parseHost never shows the text: a URL can hold a password.
 func parseHost(text string) (host, error) {
@@ -69,8 +70,8 @@ func parseHost(text string) (host, error) {
 	if bare {
 		text = "https://" + strings.TrimSuffix(text, "/")
 	}
-	u, err := url.Parse(text)
-	if err != nil || u.Hostname() == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" {
+	u, err := url.Parse(text) // which lets control characters be in a fragment
+	if err != nil || strings.ContainsFunc(text, unicode.IsControl) || u.Hostname() == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" {
 		return host{}, errHost
 	}
 	if bare && u.Host != strings.TrimPrefix(text, "https://") { // a path, a query or a fragment

@@ -117,6 +117,8 @@ var hostTexts = map[string]struct{ text, want string }{
 	"a tab":                                       {"nautobot.example\t", hostProblem},
 	"a newline":                                   {"nautobot.example\nevil.example", hostProblem},
 	"a NUL":                                       {"nautobot.example\x00.evil.example", hostProblem},
+	"a control character in a fragment":           {"https://nautobot.example#\x03", hostProblem},
+	"a control character of Latin-1 in a path":    {"https://nautobot.example/\u0085", hostProblem},
 	"nothing":                                     {"", hostProblem},
 }
 

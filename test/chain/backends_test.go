@@ -41,12 +41,12 @@ func TestWatchedExternalSecret(t *testing.T) {
 	waitForBusOfThree(t)
 	e := newPasswordSafe(t, "refreshed")
 	e.start(t)
-	eventually(t, time.Minute, e.usable)
+	eventually(t, e.usable)
 	before := len(e.allJobs(t))
 	e.renewToken()
 	e.put(t, e.credential())
 	e.refresh(t)
-	eventually(t, time.Minute, e.usable)
+	eventually(t, e.usable)
 	if after := len(e.allJobs(t)); after != before+1 {
 		t.Errorf("%d Jobs for one refresh", after-before)
 	}
@@ -64,20 +64,20 @@ func waitForBusOfThree(t *testing.T) {
 	}
 	t.Log("the servers of NATS are started again")
 	removePods(t, "eventbus-name="+byExternalSecret)
-	eventually(t, 3*time.Minute, check)
+	eventually(t, check)
 }
 
 // test takes an account through everything that may happen to its credential.
 func (e *external) test(t *testing.T) {
 	e.start(t)
-	eventually(t, time.Minute, e.usable)
+	eventually(t, e.usable)
 	e.wantJobs(t, 1)
 
 	before := e.token
 	e.renewToken()
 	e.put(t, e.credential())
 	e.refresh(t)
-	eventually(t, time.Minute, e.usable)
+	eventually(t, e.usable)
 	e.wantJobs(t, 2)
 	if err := accepts(t.Context(), before); err == nil {
 		t.Error("the token before is accepted still")
@@ -85,7 +85,7 @@ func (e *external) test(t *testing.T) {
 
 	// A refresh without a change writes nothing, so there is nothing to watch.
 	secret, was := e.secret(t), e.status(t)
-	eventually(t, time.Minute, func(context.Context) error {
+	eventually(t, func(context.Context) error {
 		e.refresh(t)
 		// The time has whole seconds: a refresh in the same second does not show.
 		if now := e.status(t); !now.RefreshTime.After(was.RefreshTime.Time) || now.ready() != "SecretSynced" {
@@ -116,7 +116,7 @@ func (e *external) test(t *testing.T) {
 	e.renewToken()
 	e.put(t, e.credential())
 	e.refresh(t)
-	eventually(t, time.Minute, e.usable)
+	eventually(t, e.usable)
 	e.wantJobs(t, 3) // and so none for all that changed nothing
 }
 
@@ -295,7 +295,7 @@ func (e *external) refreshed(ctx context.Context) error {
 // allJobs are those for the Secret, when none of them is at work.
 func (e *external) allJobs(t *testing.T) (names []string) {
 	t.Helper()
-	eventually(t, time.Minute, func(ctx context.Context) error {
+	eventually(t, func(ctx context.Context) error {
 		jobs, err := e.jobs(ctx)
 		names = nil
 		for _, job := range jobs {
@@ -337,7 +337,7 @@ func (e *external) status(t *testing.T) externalStatus {
 // waitForFailure waits until a refresh has failed, and an Event says why.
 func (e *external) waitForFailure(t *testing.T, why string) {
 	t.Helper()
-	eventually(t, time.Minute, func(ctx context.Context) error {
+	eventually(t, func(ctx context.Context) error {
 		if got := e.status(t); got.ready() != "SecretSyncedError" {
 			return fmt.Errorf("the ExternalSecret's status: %+v, want SecretSyncedError", got)
 		}

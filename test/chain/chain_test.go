@@ -26,7 +26,7 @@ func TestSecretAppearsAndChanges(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t, watched, "changing")
 	a.save(t)
-	eventually(t, time.Minute, a.usable)
+	eventually(t, a.usable)
 	a.wantJobs(t, 1)
 
 	var found struct {
@@ -45,7 +45,7 @@ func TestSecretAppearsAndChanges(t *testing.T) {
 	before := a.token
 	a.renewToken()
 	a.save(t)
-	eventually(t, time.Minute, a.usable)
+	eventually(t, a.usable)
 	a.wantJobs(t, 2)
 	if status, err := ask(t.Context(), before, "users/config/", nil); err != nil || status != http.StatusUnauthorized && status != http.StatusForbidden {
 		t.Errorf("the token before: Nautobot answers %d, %v", status, err)
@@ -65,7 +65,7 @@ func TestNotWatched(t *testing.T) {
 		a.wantJobs(t, 0)
 	}
 	unlabelled.save(t)
-	eventually(t, time.Minute, unlabelled.usable)
+	eventually(t, unlabelled.usable)
 }
 
 // A malformed Secret is refused at once, and not tried again. The reason stands
@@ -105,7 +105,7 @@ func TestRefused(t *testing.T) {
 // failedJob waits until the only Job for the Secret has failed.
 func (a *account) failedJob(t *testing.T) (failed batchv1.Job) {
 	t.Helper()
-	eventually(t, time.Minute, func(ctx context.Context) error {
+	eventually(t, func(ctx context.Context) error {
 		jobs, err := a.jobs(ctx)
 		if err != nil {
 			return err
@@ -148,7 +148,7 @@ func TestBurst(t *testing.T) {
 		accounts = append(accounts, a)
 	}
 	for _, a := range accounts {
-		eventually(t, 5*time.Minute, a.usable)
+		eventually(t, a.usable)
 		a.wantJobs(t, 1)
 	}
 	close(done)
@@ -183,7 +183,7 @@ func TestSuperuserSecretComesLater(t *testing.T) {
 	}
 	a := newAccount(t, watched, "early")
 	a.save(t)
-	eventually(t, time.Minute, func(ctx context.Context) error {
+	eventually(t, func(ctx context.Context) error {
 		jobs, err := a.jobs(ctx)
 		if err == nil && (len(jobs) != 1 || jobs[0].Status.Failed == 0) {
 			err = errors.New("no Pod has failed")
@@ -194,7 +194,7 @@ func TestSuperuserSecretComesLater(t *testing.T) {
 	if err := applySuperuser(t.Context()); err != nil {
 		t.Fatal(redact(err.Error()))
 	}
-	eventually(t, 2*time.Minute, a.usable)
+	eventually(t, a.usable)
 	a.wantJobs(t, 1)
 }
 
@@ -218,7 +218,7 @@ func TestNamespaceOfDigits(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t, "2024", "digits")
 	a.save(t)
-	eventually(t, time.Minute, a.usable)
+	eventually(t, a.usable)
 	a.wantJobs(t, 1)
 }
 
@@ -259,13 +259,13 @@ func TestNoEventBus(t *testing.T) {
 			}
 		})
 		for _, resource := range []string{"eventsources", "sensors"} {
-			eventually(t, time.Minute, func(ctx context.Context) error { return complains(ctx, resource, name, c.want) })
-			eventually(t, time.Minute, func(ctx context.Context) error {
+			eventually(t, func(ctx context.Context) error { return complains(ctx, resource, name, c.want) })
+			eventually(t, func(ctx context.Context) error {
 				return finds(ctx, "failed", strings.TrimSuffix(resource, "s"), strings.TrimSuffix(c.want, "."), ofRelease(home, name)...)
 			})
 		}
 	}
-	eventually(t, time.Minute, func(ctx context.Context) error {
+	eventually(t, func(ctx context.Context) error {
 		return complains(ctx, "eventbus", "version", `unsupported version "2.9.99"`)
 	})
 	for name, says := range map[string]string{"absent": "EventBus not found", "version": "unsupported version"} {
@@ -321,7 +321,7 @@ func TestStuckPodsMakeRoom(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, 2*time.Minute, func(ctx context.Context) error {
+	eventually(t, func(ctx context.Context) error {
 		var jobs batchv1.JobList
 		if err := get(ctx, "/apis/batch/v1/namespaces/"+stuck+"/jobs", &jobs); err != nil {
 			return err

@@ -127,7 +127,7 @@ func finds(ctx context.Context, status, object, says string, args ...string) err
 // wantFinding waits for a finding of check.
 func (a *account) wantFinding(t *testing.T, status, object, says string, args ...string) {
 	t.Helper()
-	eventually(t, time.Minute, func(ctx context.Context) error { return a.finds(ctx, status, object, says, args...) })
+	eventually(t, func(ctx context.Context) error { return a.finds(ctx, status, object, says, args...) })
 }
 
 // ofRelease are the arguments for one of the releases of a namespace.
@@ -140,9 +140,9 @@ func ofRelease(namespace, name string) []string {
 func TestCheckAllIsWell(t *testing.T) {
 	a := newAccount(t, watched, "well")
 	a.save(t)
-	eventually(t, time.Minute, a.usable)
+	eventually(t, a.usable)
 	a.wantJobs(t, 1)
-	eventually(t, 2*time.Minute, func(ctx context.Context) error { // the bus may have just been made
+	eventually(t, func(ctx context.Context) error { // the bus may have just been made
 		findings, err := check(ctx, a.name, "-n", watched)
 		for _, one := range findings {
 			if err == nil && !one.well() {
@@ -261,12 +261,12 @@ func TestCheckForbidden(t *testing.T) {
 		t.Fatal(err)
 	}
 	removePods(t, "eventsource-name="+release)
-	eventually(t, time.Minute, func(ctx context.Context) error { return renewed(ctx, "eventsource-name="+release, before) })
+	eventually(t, func(ctx context.Context) error { return renewed(ctx, "eventsource-name="+release, before) })
 	a.wantFinding(t, "failed", "eventsource/nautobot/nautobot-token", "forbidden: it may not list secrets in namespace openstack")
 	if err := apply(t.Context(), kept); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 2*time.Minute, func(ctx context.Context) error {
+	eventually(t, func(ctx context.Context) error {
 		return a.finds(ctx, "ok", "eventsource/nautobot/nautobot-token", "it runs")
 	})
 }
@@ -288,7 +288,7 @@ func TestCheckQuota(t *testing.T) {
 		if err := apply(t.Context(), quota); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, time.Minute, func(ctx context.Context) error {
+		eventually(t, func(ctx context.Context) error {
 			var now struct{ Status struct{ Hard object } }
 			err := get(ctx, "/api/v1/namespaces/"+home+"/resourcequotas/"+name, &now)
 			if err == nil && len(now.Status.Hard) == 0 {
@@ -304,7 +304,7 @@ func TestCheckQuota(t *testing.T) {
 		if err := remove(t.Context(), "ResourceQuota", home, name); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, 3*time.Minute, a.usable)
+		eventually(t, a.usable)
 		a.wantJobs(t, 1)
 	}
 }
@@ -381,7 +381,7 @@ func TestCheckNautobot(t *testing.T) {
 	})
 	want := func(status, object, says string) {
 		t.Helper()
-		eventually(t, time.Minute, func(ctx context.Context) error {
+		eventually(t, func(ctx context.Context) error {
 			return finds(ctx, status, object, says, ofRelease(stuck, name)...)
 		})
 	}
@@ -400,7 +400,7 @@ func TestCheckNautobot(t *testing.T) {
 	want("failed", "eventbus/stuck/", "is Pending: it gets no volume")
 
 	nautobot.Interrupt()
-	err := poll(t.Context(), time.Minute, func(ctx context.Context) error {
+	err := poll(t.Context(), patience, func(ctx context.Context) error {
 		return finds(ctx, "failed", "nautobot/", "no answer from Nautobot", ofRelease(home, release)...)
 	})
 	if resumed := nautobot.Resume(t.Context()); resumed != nil {

@@ -141,7 +141,7 @@ func (a *account) jobs(ctx context.Context) ([]batchv1.Job, error) {
 // succeeded.
 func (a *account) wantJobs(t testing.TB, n int) {
 	t.Helper()
-	eventually(t, 2*time.Minute, func(ctx context.Context) error {
+	eventually(t, func(ctx context.Context) error {
 		jobs, err := a.jobs(ctx)
 		if err != nil {
 			return err
@@ -218,10 +218,14 @@ func finished(job batchv1.Job, how batchv1.JobConditionType) bool {
 	return false
 }
 
+// patience is how long a test waits for what has to come. Only one that fails
+// waits that long, so it has no reason to be short.
+const patience = 10 * time.Minute
+
 // eventually waits until check succeeds.
-func eventually(t testing.TB, limit time.Duration, check func(context.Context) error) {
+func eventually(t testing.TB, check func(context.Context) error) {
 	t.Helper()
-	if err := poll(t.Context(), limit, check); err != nil {
+	if err := poll(t.Context(), patience, check); err != nil {
 		t.Fatal(redact(err.Error()))
 	}
 }

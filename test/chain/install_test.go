@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/rackerlabs/understack/go/nautobot-token/test/servers"
 	corev1 "k8s.io/api/core/v1"
@@ -93,7 +92,7 @@ func install(ctx context.Context) error {
 	if err := helm(ctx, "install", home, "by-external-secret", other); err != nil {
 		return err
 	}
-	return poll(ctx, 2*time.Minute, func(ctx context.Context) error { return listening(ctx, release) })
+	return poll(ctx, patience, func(ctx context.Context) error { return listening(ctx, release) })
 }
 
 // prepareHome makes what a cluster has for a release: a volume for its bus, and

@@ -27,7 +27,7 @@ func BenchmarkLatency(b *testing.B) {
 		name := strings.ToLower(rand.Text()) // another one each time, with -count too
 		a := newAccount(b, watched, "latency-"+name)
 		a.save(b)
-		eventually(b, time.Minute, a.usable)
+		eventually(b, a.usable)
 		chain += time.Since(begin)
 		a.wantJobs(b, 1)
 
@@ -60,7 +60,7 @@ func runEmptyJob(b *testing.B, name string) {
 	}); err != nil {
 		b.Fatal(err)
 	}
-	eventually(b, time.Minute, func(ctx context.Context) error {
+	eventually(b, func(ctx context.Context) error {
 		all, err := pods(ctx, "batch.kubernetes.io/job-name="+name)
 		if err == nil && (len(all) == 0 || all[0].Status.Phase != corev1.PodSucceeded) {
 			err = fmt.Errorf("of %d Pods, none has ended", len(all))

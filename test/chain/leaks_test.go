@@ -13,7 +13,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 )
 
 // nothingLeaks looks for every secret that the tests have used in everything
@@ -76,7 +75,7 @@ func nothingLeaks(ctx context.Context) error {
 	}
 	look("the log of External Secrets", controller)
 	for _, name := range []string{release, byExternalSecret} {
-		leaks = append(leaks, poll(ctx, time.Minute, func(ctx context.Context) error { return busIsEmpty(ctx, name) }))
+		leaks = append(leaks, poll(ctx, patience, func(ctx context.Context) error { return busIsEmpty(ctx, name) }))
 	}
 	return errors.Join(leaks...)
 }

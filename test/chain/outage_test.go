@@ -44,7 +44,7 @@ func TestNautobotDown(t *testing.T) {
 	if err := nautobot.Resume(t.Context()); err != nil {
 		t.Fatal(redact(err.Error()))
 	}
-	eventually(t, time.Minute, a.usable)
+	eventually(t, a.usable)
 	a.wantJobs(t, 1)
 }
 
@@ -57,7 +57,7 @@ func TestSensorDown(t *testing.T) {
 	up := takeDown(t, "sensor-name="+release)
 	a.renewToken()
 	a.save(t)
-	eventually(t, time.Minute, func(ctx context.Context) error {
+	eventually(t, func(ctx context.Context) error {
 		stream, err := bus(ctx, release)
 		if err == nil && stream.State.Messages != 1 {
 			err = fmt.Errorf("%d events wait on the bus, want 1", stream.State.Messages)
@@ -74,9 +74,9 @@ func TestSensorDown(t *testing.T) {
 		}
 	}
 	up()
-	eventually(t, time.Minute, a.usable)
+	eventually(t, a.usable)
 	a.wantJobs(t, 2)
-	eventually(t, time.Minute, func(ctx context.Context) error { return busIsEmpty(ctx, release) })
+	eventually(t, func(ctx context.Context) error { return busIsEmpty(ctx, release) })
 }
 
 // What changes while the EventSource is down is found when it is back.
@@ -92,7 +92,7 @@ func TestEventSourceDown(t *testing.T) {
 	created.wantFinding(t, "warning", "job/nautobot", "no Job yet for the change of the Secret")
 	up()
 	for _, a := range []*account{changed, created} {
-		eventually(t, time.Minute, a.usable)
+		eventually(t, a.usable)
 	}
 	changed.wantJobs(t, 2)
 	created.wantJobs(t, 1)
@@ -107,7 +107,7 @@ func TestEventSourceRestarted(t *testing.T) {
 	before := snapshot(t)
 	takeDown(t, "eventsource-name="+release)()
 	a.wantJobs(t, 2)
-	eventually(t, time.Minute, func(ctx context.Context) error { // those of other Secrets
+	eventually(t, func(ctx context.Context) error { // those of other Secrets
 		if _, pods := atWork(ctx); pods > 0 {
 			return fmt.Errorf("%d Pods are at work", pods)
 		}
@@ -128,8 +128,8 @@ func TestBusRestarted(t *testing.T) {
 		t.Fatalf("%d servers, %v", len(before), err)
 	}
 	removePods(t, "eventbus-name="+release)
-	eventually(t, 2*time.Minute, func(ctx context.Context) error { return renewed(ctx, "eventbus-name="+release, before) })
-	eventually(t, time.Minute, func(ctx context.Context) error { return listening(ctx, release) })
+	eventually(t, func(ctx context.Context) error { return renewed(ctx, "eventbus-name="+release, before) })
+	eventually(t, func(ctx context.Context) error { return listening(ctx, release) })
 	worksAgain(t, a)
 }
 
@@ -140,19 +140,19 @@ func TestBusLost(t *testing.T) {
 	waitForBusOfThree(t)
 	e := newPasswordSafe(t, "refreshed")
 	e.start(t)
-	eventually(t, time.Minute, e.usable)
+	eventually(t, e.usable)
 	before, err := pods(t.Context(), "eventbus-name="+byExternalSecret)
 	if err != nil || len(before) != 3 {
 		t.Fatalf("%d servers, %v", len(before), err)
 	}
 	removePods(t, "eventbus-name="+byExternalSecret)
-	eventually(t, 2*time.Minute, func(ctx context.Context) error { return renewed(ctx, "eventbus-name="+byExternalSecret, before) })
+	eventually(t, func(ctx context.Context) error { return renewed(ctx, "eventbus-name="+byExternalSecret, before) })
 
 	// The signs: everything runs, and the logs say this.
 	e.renewToken()
 	e.put(t, e.credential())
 	for label, sign := range map[string]string{"sensor-name=": "bucket not found", "eventsource-name=": "no response from stream"} {
-		eventually(t, 2*time.Minute, func(ctx context.Context) error {
+		eventually(t, func(ctx context.Context) error {
 			e.refresh(t)
 			return logHas(ctx, label+byExternalSecret, sign)
 		})
@@ -161,7 +161,7 @@ func TestBusLost(t *testing.T) {
 	if err := e.usable(t.Context()); err == nil {
 		t.Error("the chain has gone on")
 	}
-	eventually(t, time.Minute, e.refreshed)
+	eventually(t, e.refreshed)
 	runSync(t, byExternalSecret+"-sync")
 	if err := e.usable(t.Context()); err != nil {
 		t.Errorf("after a sync: %v", err)
@@ -177,9 +177,9 @@ func TestBusLost(t *testing.T) {
 			t.Fatal(err)
 		}
 		removePods(t, label+byExternalSecret)
-		eventually(t, 2*time.Minute, func(ctx context.Context) error { return renewed(ctx, label+byExternalSecret, gone) })
+		eventually(t, func(ctx context.Context) error { return renewed(ctx, label+byExternalSecret, gone) })
 		if label == "sensor-name=" {
-			eventually(t, 2*time.Minute, func(ctx context.Context) error {
+			eventually(t, func(ctx context.Context) error {
 				stream, err := bus(ctx, byExternalSecret)
 				if err == nil && stream.State.Consumers != 1 {
 					err = errors.New("the Sensor does not listen yet")
@@ -188,7 +188,7 @@ func TestBusLost(t *testing.T) {
 			})
 		}
 	}
-	eventually(t, time.Minute, e.usable)
+	eventually(t, e.usable)
 }
 
 // A rule for another namespace drops no event of the others, and what the new
@@ -201,7 +201,7 @@ func TestRuleIsAdded(t *testing.T) {
 	up := takeDown(t, "sensor-name="+release)
 	waiting.renewToken()
 	waiting.save(t)
-	eventually(t, time.Minute, func(ctx context.Context) error {
+	eventually(t, func(ctx context.Context) error {
 		stream, err := bus(ctx, release)
 		if err == nil && stream.State.Messages != 1 {
 			err = fmt.Errorf("%d events wait on the bus, want 1", stream.State.Messages)
@@ -214,11 +214,11 @@ func TestRuleIsAdded(t *testing.T) {
 	}
 	removeSensorBefore(t)
 	up()
-	eventually(t, time.Minute, waiting.usable)
+	eventually(t, waiting.usable)
 	waiting.wantJobs(t, 3) // by the event that waited, and by the EventSource, which is a new one too
 	removePods(t, "eventsource-name="+release)
-	eventually(t, time.Minute, old.usable)
-	eventually(t, time.Minute, func(ctx context.Context) error { return listening(ctx, release) })
+	eventually(t, old.usable)
+	eventually(t, func(ctx context.Context) error { return listening(ctx, release) })
 }
 
 // removeSensorBefore waits for the Sensor's Pod of an upgrade, and takes away the
@@ -227,7 +227,7 @@ func removeSensorBefore(t *testing.T) {
 	t.Helper()
 	isNew := func(pod corev1.Pod) bool { return strings.Contains(environment(pod), "billing") }
 	var found []corev1.Pod
-	eventually(t, time.Minute, func(ctx context.Context) (err error) {
+	eventually(t, func(ctx context.Context) (err error) {
 		found, err = pods(ctx, "sensor-name="+release)
 		if err == nil && !slices.ContainsFunc(found, isNew) {
 			err = errors.New("there is no Sensor with the new rule")
@@ -243,7 +243,7 @@ func removeSensorBefore(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, time.Minute, func(ctx context.Context) error {
+	eventually(t, func(ctx context.Context) error {
 		found, err := pods(ctx, "sensor-name="+release)
 		if err == nil && len(found) != 1 {
 			err = fmt.Errorf("%d Sensors", len(found))
@@ -269,7 +269,7 @@ func environment(pod corev1.Pod) string {
 func worksAgain(t *testing.T, a *account) {
 	t.Helper()
 	changed := time.Time{}
-	eventually(t, time.Minute, func(ctx context.Context) error {
+	eventually(t, func(ctx context.Context) error {
 		if time.Since(changed) > 10*time.Second {
 			changed = time.Now()
 			a.renewToken()
@@ -322,7 +322,7 @@ func takeDown(t *testing.T, label string) (up func()) {
 	if err := remove(t.Context(), "Pod", home, gone[0].Name); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, time.Minute, func(ctx context.Context) error {
+	eventually(t, func(ctx context.Context) error {
 		left, err := pods(ctx, label)
 		if err == nil && (len(left) != 1 || left[0].Name == gone[0].Name) {
 			err = errors.New("the Pod is there still")
@@ -332,7 +332,7 @@ func takeDown(t *testing.T, label string) (up func()) {
 	return func() {
 		t.Helper()
 		cordon(t, false)
-		eventually(t, time.Minute, func(ctx context.Context) error { return listening(ctx, release) })
+		eventually(t, func(ctx context.Context) error { return listening(ctx, release) })
 	}
 }
 

@@ -22,13 +22,13 @@ func TestDeletedForGood(t *testing.T) {
 	a.save(t)
 	a.wantJobs(t, 1)
 	a.remove(t)
-	eventually(t, time.Minute, a.unusable)
+	eventually(t, a.unusable)
 	if user := a.user(t); user.Active || user.FirstName != "Service account (revoked)" {
 		t.Errorf("the account: %+v", user)
 	}
 	a.wantJobs(t, 2)
 	a.save(t)
-	eventually(t, time.Minute, a.usable)
+	eventually(t, a.usable)
 	if user := a.user(t); !user.Active || user.FirstName != "Service account" {
 		t.Errorf("the account: %+v", user)
 	}
@@ -82,7 +82,7 @@ func TestDeletedAndMadeAgain(t *testing.T) {
 // ended. One that meets the Secret while it is gone is refused.
 func (a *account) wantEnded(t *testing.T, n int) {
 	t.Helper()
-	eventually(t, 4*time.Minute, func(ctx context.Context) error {
+	eventually(t, func(ctx context.Context) error {
 		jobs, err := a.jobs(ctx)
 		for _, job := range jobs {
 			if err == nil && !finished(job, batchv1.JobComplete) && !finished(job, batchv1.JobFailed) {
@@ -134,7 +134,7 @@ func TestManyDeleted(t *testing.T) {
 		a.remove(t)
 	}
 	for _, a := range accounts {
-		eventually(t, 2*time.Minute, func(ctx context.Context) error {
+		eventually(t, func(ctx context.Context) error {
 			jobs, err := a.jobs(ctx)
 			if err == nil && (len(jobs) != 2 || !finished(jobs[0], batchv1.JobFailed) && !finished(jobs[1], batchv1.JobFailed)) {
 				err = fmt.Errorf("%d Jobs, and none has failed", len(jobs))
@@ -145,7 +145,7 @@ func TestManyDeleted(t *testing.T) {
 			t.Errorf("%s: %v", a.name, err)
 		}
 	}
-	eventually(t, time.Minute, func(ctx context.Context) error {
+	eventually(t, func(ctx context.Context) error {
 		var events corev1.EventList
 		if err := get(ctx, "/api/v1/namespaces/ending-many/events", &events); err != nil {
 			return err

@@ -48,7 +48,7 @@ func runSyncTo(t *testing.T, cronJob string, end batchv1.JobConditionType) (logs
 		t.Fatal(err)
 	}
 	var job batchv1.Job
-	eventually(t, 4*time.Minute, func(ctx context.Context) error {
+	eventually(t, func(ctx context.Context) error {
 		err := get(ctx, "/apis/batch/v1/namespaces/"+home+"/jobs/"+name, &job)
 		if err == nil && !finished(job, batchv1.JobComplete) && !finished(job, batchv1.JobFailed) {
 			err = fmt.Errorf("Job %s: %+v", name, job.Status)
@@ -123,7 +123,7 @@ func TestSyncWhileEventSourceIsDown(t *testing.T) {
 	if err := cluster.Delete(t.Context(), fmt.Appendf(nil, "{apiVersion: argoproj.io/v1alpha1, kind: EventSource, metadata: {name: %s, namespace: %s}}", release, home)); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, time.Minute, func(ctx context.Context) error {
+	eventually(t, func(ctx context.Context) error {
 		found, err := pods(ctx, "eventsource-name="+release)
 		if err == nil && len(found) > 0 {
 			err = fmt.Errorf("the EventSource has %d Pods", len(found))
@@ -141,7 +141,7 @@ func TestSyncWhileEventSourceIsDown(t *testing.T) {
 	if err := apply(t.Context(), restored); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, time.Minute, func(ctx context.Context) error { return listening(ctx, release) })
+	eventually(t, func(ctx context.Context) error { return listening(ctx, release) })
 	a.wantJobs(t, 2)
 }
 
@@ -292,7 +292,7 @@ func TestPrune(t *testing.T) {
 	if err := remove(t.Context(), "Namespace", "", "pruned-gone"); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, time.Minute, func(ctx context.Context) error {
+	eventually(t, func(ctx context.Context) error {
 		if get(ctx, "/api/v1/namespaces/pruned-gone", new(object)) == nil {
 			return fmt.Errorf("the namespace is there still")
 		}

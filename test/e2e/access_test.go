@@ -69,7 +69,7 @@ func (f *fixture) allowGet(t *testing.T, account string, secrets ...string) {
 // moment after it is made.
 func (f *fixture) wait(t *testing.T, what string, done func(result) bool) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); ; {
+	for deadline := time.Now().Add(10 * time.Minute); ; {
 		r := f.provision(t, "--dry-run").wantNoWrite(t)
 		if done(r) {
 			return

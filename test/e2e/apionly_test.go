@@ -105,7 +105,7 @@ func (f *fixture) faultyRun(t *testing.T, n int, fault string) {
 	}
 	select {
 	case <-inFlight:
-	case <-time.After(2 * time.Minute):
+	case <-time.After(10 * time.Minute):
 		t.Errorf("no request number %d", n)
 	}
 	if err := child.process.Kill(); err != nil {

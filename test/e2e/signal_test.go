@@ -36,7 +36,7 @@ func TestSignalDuringARequest(t *testing.T) {
 				child := f.start(t, "provision", f.name, "-n", f.namespace)
 				select {
 				case <-h.carriedOut:
-				case <-time.After(2 * time.Minute):
+				case <-time.After(10 * time.Minute):
 					_ = child.process.Kill()
 					t.Fatalf("no POST to %s\n%s", c.path, child.end())
 				}
@@ -90,7 +90,7 @@ func TestSignalWhileWaiting(t *testing.T) {
 // waitUntilTaken waits until a process has taken note of a signal.
 func waitUntilTaken(t *testing.T, pid int, signal syscall.Signal) {
 	t.Helper()
-	deadline := time.After(time.Minute)
+	deadline := time.After(10 * time.Minute)
 	for again := time.NewTicker(10 * time.Millisecond); pending(t, pid, signal); {
 		select {
 		case <-again.C:

@@ -140,7 +140,7 @@ func (r *release) apply(t *testing.T, secrets []document) {
 	defer client.CloseIdleConnections()
 	for _, secret := range r.secrets {
 		path := fmt.Sprintf("%s/api/v1/namespaces/%s/secrets/%s", config.Host, secret.Namespace, secret.Name)
-		for deadline := time.Now().Add(time.Minute); ; {
+		for deadline := time.Now().Add(10 * time.Minute); ; {
 			response, err := client.Get(path)
 			if err != nil {
 				t.Fatal(err)

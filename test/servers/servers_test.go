@@ -233,7 +233,7 @@ func isPostgres(pid int) bool {
 // eventually tries until there is no error, for a minute.
 func eventually(t *testing.T, try func() error) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		err := try()
 		if err == nil {
 			return
