@@ -19,7 +19,7 @@ FUZZTIME         = 50000x
 
 # The modules besides the program's own, and the shell scripts.
 MODULES = charts test/external-secrets $(wildcard test/tools/*)
-SCRIPTS = .ci/run test/image/build.sh test/release/publish.sh test/release/place.sh test/servers/node.sh examples/pipeline/check.sh
+SCRIPTS = .ci/run test/image/build.sh test/release/publish.sh test/release/place.sh test/servers/node.sh test/bench/script.sh examples/pipeline/check.sh
 
 # Where the project is a folder of a repository, its workflows are at the root.
 WORKFLOWS = $(wildcard .github/workflows/*.yaml $(shell git rev-parse --show-cdup 2>/dev/null).github/workflows/nautobot-token-*.yaml)

@@ -481,12 +481,14 @@ func TestJob(t *testing.T) {
 
 func TestNotes(t *testing.T) {
 	files := valuesFiles(t)
+	files["superuser"] = with(files["minimal"], "rules", []any{map[string]any{"namespace": "nautobot", "usernames": []any{"*"}}})
 	files["revocable"] = without(files["externalsecret"], "revoke")
 	for name, wanted := range map[string][]string{
 		"minimal":        {"kubectl -n nautobot get secret nautobot-superuser", "`cluster` is not set", "create job --from=cronjob/nautobot-token-sync nautobot-token-now", "without checking passwords"},
 		"externalsecret": {"where a rule says `revoke` (in openstack), 1m after it was deleted. Deletions whose event", "The EventBus has no volumes", "delete pod -l sensor-name=nautobot-token", "helm -n nautobot test nautobot-token"},
 		"existing-bus":   {"EventBus default does not belong to this release", "sent to Nautobot unencrypted", "`sync` is off", "delete pod -l eventsource-name=nautobot-token"},
 		"full":           {"`sync.suspend` is set", "3m after it was deleted, and by the full sync."},
+		"superuser":      {"A rule is for namespace nautobot, so the EventSource may read the superuser Secret as well"},
 		"revocable":      {"A rule says `revoke`, and nothing does it"},
 		"global":         {"argo-events, nautobot, openstack", "kubectl -n argo-events get events", "kubectl -n openstack get events"},
 	} {

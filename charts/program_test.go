@@ -90,9 +90,11 @@ func TestSameVerdict(t *testing.T) {
 	add(&bad, "rules", one(), rule("namespace", ""), rule("namespace", "*"), rule("namespace", "A"), rule("namespace", "a.b"), rule("namespace", long(64)))
 	add(&good, "rules", rule("namespace", "2024"), rule("namespace", "on"))
 	for _, key := range []string{"secrets", "usernames"} {
-		add(&good, "rules", rule(key, one("*")), rule(key, one("a-?", "svc-*@example.com", "a.b+c_d")), rule(key, one("1e3")))
+		add(&good, "rules", rule(key, one("*")), rule(key, one("a-?", "*.b", "c-*")), rule(key, one("1e3")))
 		add(&bad, "rules", rule(key, one()), rule(key, one("")), rule(key, one("[")), rule(key, one("a[b")), rule(key, one("[a-z]*")), rule(key, one("a\\*")), rule(key, one("a b")), rule(key, one("a", "b,c")))
 	}
+	add(&good, "rules", rule("usernames", one("svc-*@example.com", "a.b+c_d", "Svc", "..")), rule("secrets", one(long(253))))
+	add(&bad, "rules", rule("secrets", one("a", "svc@example.com")), rule("secrets", one("Svc")), rule("secrets", one("..")), rule("secrets", one("a..*")), rule("secrets", one("*-")), rule("secrets", one(long(254))))
 	add(&good, "rules", rule("groups", one("read only", "a/b")), rule("groups", one(long(150))))
 	add(&bad, "rules", rule("groups", one("")), rule("groups", one("a", " b")), rule("groups", one(long(151))))
 	add(&good, "rules", rule("adoptFrom", one("openstack/nautobot-token", "iad3.prod/openstack/*")), rule("adoptFrom", one("old?/openstack/nautobot-token")))
@@ -132,7 +134,7 @@ func TestSameVerdict(t *testing.T) {
 // chart says in the same words; of all else it knows the values' names.
 func aboutPolicy(stderr string) string {
 	_, words, _ := strings.Cut(strings.Split(stderr, "\n")[0], "(NAUTOBOT_TOKEN_POLICY): ")
-	if strings.Contains(words, "is not a glob") || strings.Contains(words, "is not an owner") || strings.Contains(words, "name of a group") || strings.Contains(words, "groups of provisioners") {
+	if strings.Contains(words, "is not a glob") || strings.Contains(words, "is the name of no Secret") || strings.Contains(words, "is not an owner") || strings.Contains(words, "name of a group") || strings.Contains(words, "groups of provisioners") {
 		return words
 	}
 	return ""

@@ -136,10 +136,14 @@ func (c *checker) findRelease(ctx context.Context) ([]check.Finding, error) {
 	c.untrusted = !slices.Contains(trusted, c.release.Namespace)
 	r.Object += "/" + c.release.Path()
 	r.OK("found")
+	another := []string{"nautobot-token check --release-namespace NAMESPACE --release NAME"}
 	if equals > 1 {
-		others := check.Report{Object: r.Object}
-		others.Warn([]string{"nautobot-token check --release-namespace NAMESPACE --release NAME"}, "there are %d of them, and this is one", equals)
-		r.Findings = append(r.Findings, others.Findings...)
+		r.Warn(another, "there are %d of them, and this is one", equals)
+	}
+	if c.untrusted {
+		if i := slices.IndexFunc(found, func(one check.Release) bool { return slices.Contains(trusted, one.Namespace) }); i >= 0 {
+			r.Warn(another, "it was taken because %s has no rule for namespace %s: anybody may put the chart's labels on a ConfigMap", found[i].Path(), c.namespace)
+		}
 	}
 	return r.Findings, nil
 }

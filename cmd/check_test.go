@@ -391,6 +391,14 @@ func TestCheckSeveralReleases(t *testing.T) {
 	if findings, _ := w.check(t, "--release-namespace", "other"); findings[0].Object != "release/other/nautobot-token" {
 		t.Errorf("%v", findings)
 	}
+	w.putRelease("tenant", policyOf("tenant", "*"))
+	w.kube.Put("tenant/theirs", map[string]string{"username": "theirs"})
+	findings, _ = w.check(t, "theirs", "-n", "tenant")
+	if i := slices.IndexFunc(findings, func(f check.Finding) bool {
+		return strings.Contains(f.Text, "because nautobot-token/nautobot-token has no rule for namespace tenant")
+	}); i < 0 || findings[i].Status != check.Warning {
+		t.Errorf("a release that may not be trusted was taken: %v", findings)
+	}
 	if findings, code := w.check(t, "--release", "absent"); code != exitFailed || !strings.Contains(findings[0].Text, "was not found") {
 		t.Errorf("exit code %d: %v", code, findings)
 	}

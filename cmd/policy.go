@@ -94,6 +94,8 @@ func parsePolicy(text []byte) (provision.Policy, error) {
 		}
 		if key, err := rule.Validate(); err != nil {
 			mistakes = append(mistakes, fmt.Sprintf("rules[%d].%s: %v", i, key, err))
+		} else if j := slices.IndexFunc(rule.Secrets, matchesNothing); j >= 0 {
+			mistakes = append(mistakes, fmt.Sprintf("rules[%d].secrets: %q is the name of no Secret: want lower-case letters, digits, - and ., with a letter or digit at both ends", i, rule.Secrets[j]))
 		}
 		policy.Rules = append(policy.Rules, rule)
 	}
@@ -104,6 +106,11 @@ func parsePolicy(text []byte) (provision.Policy, error) {
 		return provision.Policy{}, errors.New(strings.Join(mistakes, "; "))
 	}
 	return policy, nil
+}
+
+// matchesNothing tells whether no Secret can have a name like this glob.
+func matchesNothing(glob string) bool {
+	return validation.IsDNS1123Subdomain(strings.NewReplacer("*", "x", "?", "x").Replace(glob)) != nil
 }
 
 // mistakesIn finds what cannot be read as the type, each by its path. A value that

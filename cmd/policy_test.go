@@ -145,6 +145,8 @@ var badPolicies = map[string]struct{ text, want string }{
 	"usernames with a number":        {"rules:\n- namespace: a\n  usernames:\n  - b\n  - 12\n", "rules[0].usernames[1]: " + aString},
 	"usernames with null":            {"rules:\n- namespace: a\n  usernames: [b, ~]\n", "rules[0].usernames[1]: " + aString},
 	"a glob that some shells negate": {"rules:\n- namespace: a\n  usernames: [\"[!a]*\"]\n", `rules[0].usernames: "[!a]*" is not a glob: want letters, digits, @ . + - _, and * and ? in their usual meaning`},
+	"a name that no Secret has":      {smallest + "  secrets: [a, Nautobot-Token]\n", `rules[0].secrets: "Nautobot-Token" is the name of no Secret: want lower-case letters, digits, - and ., with a letter or digit at both ends`},
+	"a name that is a path":          {smallest + "  secrets: [..]\n", `rules[0].secrets: ".." is the name of no Secret: want lower-case letters, digits, - and ., with a letter or digit at both ends`},
 	"an owner that is none":          {smallest + "  adoptFrom: [a]\n", `rules[0].adoptFrom: want NAMESPACE/NAME or CLUSTER/NAMESPACE/NAME, as in the last name of the account`},
 	"an empty list of Secrets":       {smallest + "  secrets: []\n", "rules[0].secrets: " + aList},
 	"Secrets without a value":        {smallest + "  secrets:\n", "rules[0].secrets: " + aList},

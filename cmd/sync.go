@@ -200,6 +200,9 @@ func (r *syncRun) run(ctx context.Context) error {
 	err := sync.Run(ctx, r.secrets(ctx, namespaces))
 	// Where Secrets could not be listed, nothing can be said about any of them.
 	namespaces = slices.DeleteFunc(slices.Clone(namespaces), func(n string) bool { return slices.Contains(r.unread, n) })
+	if r.prune && r.shard.Index > 0 {
+		r.log.Info("accounts whose Secrets are gone are left to shard 0")
+	}
 	if err == nil && r.prune && r.shard.Index == 0 && len(namespaces) > 0 {
 		if r.all {
 			namespaces = nil
@@ -241,7 +244,9 @@ func (r *syncRun) secrets(ctx context.Context, namespaces []string) iter.Seq[pro
 			if r.policy != "" && namespace != "" && !slices.Contains(r.rules.Namespaces(), namespace) {
 				r.log.Warn("the policy has no rule for the namespace", "namespace", namespace)
 			}
+			found := false
 			for secret, err := range r.secretsIn(ctx, namespace) {
+				found = true
 				switch {
 				case ctx.Err() != nil:
 					return
@@ -260,6 +265,10 @@ func (r *syncRun) secrets(ctx context.Context, namespaces []string) iter.Seq[pro
 						return
 					}
 				}
+			}
+			// The policy's namespaces may well have none yet.
+			if asked := len(r.namespaces) > 0 || r.policy == ""; asked && !found && ctx.Err() == nil {
+				r.log.Warn("there are no labelled Secrets", "namespace", namespace, "label", provision.Selector)
 			}
 		}
 	}

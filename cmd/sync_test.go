@@ -122,7 +122,8 @@ func TestSyncScope(t *testing.T) {
 		"without a policy, the context's":    {nil, []string{"openstack/nautobot-token"}, "noRule=0", true},
 		"a namespace that is given twice":    {[]string{"-n", "fleet,openstack", "-n", "fleet"}, []string{"openstack/nautobot-token", "fleet/svc-000", "fleet/svc-001"}, "secrets=3", true},
 		"without a policy, two namespaces":   {[]string{"-n", "fleet,openstack"}, []string{"openstack/nautobot-token", "fleet/svc-000", "fleet/svc-001"}, "noRule=0", true},
-		"a namespace that does not exist":    {[]string{"-n", "gone"}, nil, "secrets=0", true},
+		"a namespace that does not exist":    {[]string{"-n", "gone"}, nil, "there are no labelled Secrets", true},
+		"no labelled Secret, no policy":      {[]string{"-n", "empty,fleet"}, []string{"fleet/svc-000", "fleet/svc-001"}, `msg="there are no labelled Secrets" namespace=empty label="token/type=nautobot"`, true},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

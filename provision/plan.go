@@ -138,7 +138,7 @@ func (p *planner) check() error {
 		// tokens with this one.
 		return errTaken
 	case unknown && !want.manages(*have.User):
-		return refuse(`key "token": some account of Nautobot has this token, and %q is not written before it is known to be its own: generate a new token, or first put the account into group %q and make the token valid`, want.Username, want.ManagedGroup)
+		return refuse(`key "token": some account of Nautobot has this token, and %q is not written before it is known to be its own: generate a new token; or, if it is the account's own, put the account into group %q in Nautobot, make sure that the token has not expired, and try again`, want.Username, want.ManagedGroup)
 	case have.User.Active && !have.PasswordWorks && !want.apiOnly() && have.passwordWrites >= maxPasswordWrites:
 		return errPasswordIgnored
 	}

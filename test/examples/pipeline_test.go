@@ -3,6 +3,10 @@
 package examples
 
 import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -56,5 +60,23 @@ func TestPipelineWithoutSecrets(t *testing.T) {
 	r := install(t, site, "site")
 	if got := r.run(t, "sh", folder+"/pipeline/check.sh"); got.code != 2 {
 		t.Errorf("exit code %d, want 2", got.code)
+	}
+}
+
+// What has failed for one Secret and may work next time counts more than what
+// was refused for another, in whatever order; a stand-in gives the exit codes.
+func TestPipelineExitCode(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "nautobot-token")
+	if err := os.WriteFile(program, []byte("#!/bin/sh\nexit \"$2\"\n"), 0o700); err != nil { //nolint:gosec // it has to be run
+		t.Fatal(err)
+	}
+	for secrets, want := range map[string]int{
+		"a/0 a/0": 0, "a/0 a/4": 4, "a/4 a/0": 4, "a/3 a/4": 3, "a/1 a/4": 1, "a/1 a/3": 1, "a/3 a/1": 1, "a/3 a/1 a/3 a/0": 1, "a/2 a/2": 2,
+	} {
+		cmd := exec.CommandContext(t.Context(), "sh", append([]string{folder + "/pipeline/check.sh"}, strings.Fields(secrets)...)...)
+		cmd.Env = []string{"PATH=" + filepath.Dir(program)}
+		if output, _ := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != want {
+			t.Errorf("%s: exit code %d, want %d\n%s", secrets, cmd.ProcessState.ExitCode(), want, output)
+		}
 	}
 }

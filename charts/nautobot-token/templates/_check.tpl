@@ -41,6 +41,7 @@
 
 {{- define "nautobot-token.checkRules" -}}
 {{- $glob := `[A-Za-z0-9@.+_*?-]+` -}}
+{{- $secret := `[a-z0-9*?]([a-z0-9*?-]*[a-z0-9*?])?(\.[a-z0-9*?]([a-z0-9*?-]*[a-z0-9*?])?)*` -}}
 {{- $group := `^\S(.{0,148}\S)?$` -}}
 {{- if not .Values.rules -}}
 {{- fail "rules is empty, so nothing would be watched and every Secret refused: give at least one rule, such as --set-json 'rules=[{\"namespace\":\"openstack\",\"usernames\":[\"*-openstack\"]}]'" -}}
@@ -63,6 +64,11 @@
 {{- if not (regexMatch (printf `^%s$` $glob) .) -}}
 {{- fail (printf "rules[%d].%s: %q is not a glob: want letters, digits, @ . + - _, and * and ? in their usual meaning" $i $key .) -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+{{- range .secrets -}}
+{{- if or (not (regexMatch (printf `^%s$` $secret) .)) (gt (len .) 253) -}}
+{{- fail (printf "rules[%d].secrets: %q is the name of no Secret: want lower-case letters, digits, - and ., with a letter or digit at both ends" $i .) -}}
 {{- end -}}
 {{- end -}}
 {{- range .adoptFrom -}}
