@@ -50,8 +50,8 @@ const (
 	minDifferent      = 8 // different characters in a token
 )
 
-// UsernameRule is what ValidUsername demands of a name, for messages.
-const UsernameRule = "1 to 150 ASCII letters, digits and @ . + - _, starting and ending with a letter or digit"
+// usernameRule is what ValidUsername demands of a name, for messages.
+const usernameRule = "1 to 150 ASCII letters, digits and @ . + - _, starting and ending with a letter or digit"
 
 // ValidUsername tells whether a name follows the rule for usernames, which is
 // stricter than Nautobot's.
@@ -188,7 +188,7 @@ func madeOfNothing(text string) bool {
 func (p *parser) username() string {
 	text, ok := p.required("username")
 	if ok && !ValidUsername(text) {
-		p.problem(`key "username": want %s`, UsernameRule)
+		p.problem(`key "username": want %s`, usernameRule)
 	}
 	return text
 }

@@ -50,8 +50,8 @@ func (p Policy) Allow(secret Secret, username string) (Rule, error) {
 	return rule, nil
 }
 
-// AllowRevoke refuses unless the rule for a Secret lets its account be taken out of service.
-func (p Policy) AllowRevoke(namespace, name string) error {
+// allowRevoke refuses unless the rule for a Secret lets its account be taken out of service.
+func (p Policy) allowRevoke(namespace, name string) error {
 	i := p.find(namespace, name)
 	switch {
 	case i < 0:
@@ -144,7 +144,7 @@ func ValidateManagedGroup(name string) error {
 	if err := validateGroup(name); err != nil {
 		return err
 	}
-	if strings.HasSuffix(name, provisionersSuffix) || name == strings.TrimSuffix(ProvisionersGroup(DefaultManagedGroup), provisionersSuffix) {
+	if strings.HasSuffix(name, provisionersSuffix) || name == strings.TrimSuffix(provisionersGroup(DefaultManagedGroup), provisionersSuffix) {
 		return fmt.Errorf("the groups of provisioners end in %s: choose another name", provisionersSuffix)
 	}
 	return nil

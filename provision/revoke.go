@@ -30,7 +30,7 @@ var errSecretBack = errors.New("the Secret is there again")
 // it is a *Refusal, or with Settle nothing to do.
 func (r *Revocation) Revoke(ctx context.Context, namespace, name string) (Result, error) {
 	secret := Secret{Namespace: namespace, Name: name}
-	if err := r.Policy.AllowRevoke(namespace, name); err != nil {
+	if err := r.Policy.allowRevoke(namespace, name); err != nil {
 		return Result{Secret: secret}, err
 	}
 	gone, err := r.isGone(ctx, secret)
@@ -215,7 +215,7 @@ func (r *Revocation) missing(ctx context.Context, nautobot Nautobot, prefix stri
 		case owner.Cluster != r.Cluster || slices.Contains(found.missing, owner):
 		case present(owner):
 			found.there++
-		case r.Policy.AllowRevoke(owner.Namespace, owner.Name) != nil:
+		case r.Policy.allowRevoke(owner.Namespace, owner.Name) != nil:
 			without++
 		default:
 			_, err := r.Source(owner.Namespace, owner.Name).Secret(ctx)

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// ProvisionersGroup is the group of the accounts that Setup creates for a managed
+// provisionersGroup is the group of the accounts that Setup creates for a managed
 // group. They are not members of the managed group, because they could then
 // change themselves.
-func ProvisionersGroup(managedGroup string) string {
+func provisionersGroup(managedGroup string) string {
 	if managedGroup == DefaultManagedGroup {
 		return "nautobot-token-provisioners"
 	}
@@ -40,7 +40,7 @@ type Setup struct {
 // of the managed group, as long as those are not superusers. Nautobot itself
 // enforces that.
 func manageUsers(managedGroup string) Permission {
-	group := ProvisionersGroup(managedGroup)
+	group := provisionersGroup(managedGroup)
 	return Permission{
 		Name:        shorten(group+"-users", maxGroupName, "~"),
 		Enabled:     true,
@@ -62,7 +62,7 @@ func (s Setup) Run(ctx context.Context) (Report, error) {
 		Account:        Account{Username: s.Username, Token: s.Token},
 		Owner:          Owner{Namespace: setupNamespace, Name: s.Username},
 		Secret:         s.Username,
-		ManagedGroup:   ProvisionersGroup(s.ManagedGroup),
+		ManagedGroup:   provisionersGroup(s.ManagedGroup),
 		Grace:          s.Grace,
 		SuperuserToken: s.SuperuserToken,
 		Setup:          true,
