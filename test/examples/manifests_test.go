@@ -22,6 +22,7 @@ import (
 
 // What the examples hold: the kinds of each file's documents, in their order.
 var documents = map[string]string{
+	"admission-policy.yaml":                 "ValidatingAdmissionPolicy ValidatingAdmissionPolicyBinding",
 	"argocd/argocd-cm.yaml":                 "ConfigMap",
 	"argocd/global.yaml":                    "Application",
 	"argocd/site.yaml":                      "Application",
