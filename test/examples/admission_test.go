@@ -4,11 +4,13 @@ package examples
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,7 +37,7 @@ func TestAdmissionPolicy(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := r.cluster.Delete(t.Context(), policy); err != nil {
+		if err := r.cluster.Delete(context.WithoutCancel(t.Context()), policy); err != nil {
 			t.Error(err)
 		}
 	})
@@ -73,15 +75,17 @@ func TestAdmissionPolicy(t *testing.T) {
 		"another Nautobot, the last counts": {env("NAUTOBOT_URL", "https://evil.example"), "the settings of the chart's"},
 		"a proxy":                           {env("HTTPS_PROXY", "http://evil.example"), "the settings of the chart's"},
 		"a host that is another":            {func(pod *corev1.PodSpec) { pod.HostAliases = []corev1.HostAlias{{IP: "192.0.2.1"}} }, "and nothing else"},
-		"a Secret in a variable":            {with(func(c *corev1.Container) { c.EnvFrom = []corev1.EnvFromSource{{SecretRef: &corev1.SecretEnvSource{}}} }), "the settings of the chart's"},
-		"a Secret as a volume":              {volume(corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "nautobot-superuser"}}), "mounts the policy and nothing else"},
-		"another policy":                    {volume(corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: "other"}}}), "mounts the policy and nothing else"},
+		"a Secret in a variable": {with(func(c *corev1.Container) {
+			c.EnvFrom = []corev1.EnvFromSource{{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: "nautobot-superuser"}}}}
+		}), "the settings of the chart's"},
+		"a Secret as a volume": {volume(corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "nautobot-superuser"}}), "mounts the policy and nothing else"},
+		"another policy":       {volume(corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: "other"}}}), "mounts the policy and nothing else"},
 		"one more container": {func(pod *corev1.PodSpec) {
 			pod.Containers = append(pod.Containers, pod.Containers[0])
 			pod.Containers[1].Name = "two"
 		}, "and nothing else"},
 		"a container that runs before": {func(pod *corev1.PodSpec) {
-			pod.InitContainers = pod.Containers[:1:1]
+			pod.InitContainers = slices.Clone(pod.Containers)
 			pod.InitContainers[0].Name = "first"
 		}, "and nothing else"},
 	} {
