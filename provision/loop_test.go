@@ -76,7 +76,7 @@ func (w *world) wrong(r nautobottest.Request) string {
 		ours = ours && strings.HasPrefix(user.FirstName, "Service account")
 		saw := w.sights[sight{run, secret}]
 		switch {
-		case !ours && !w.rule.Adopt:
+		case !ours && !w.rule.Adopt && len(w.rule.AdoptFrom) == 0:
 			return "an account of somebody else is written: " + user.Username
 		case ends(r) && (saw == "" || saw == user.Username):
 			return "the account is taken out of service, and its Secret was there: " + user.Username
