@@ -19,7 +19,7 @@ func TestCommandsInPages(t *testing.T) {
 		t.Fatal(err)
 	}
 	found := 0
-	for _, page := range append(pages, "../README.md", "../examples/README.md", "../charts/nautobot-token/README.md") {
+	for _, page := range append(pages, "../README.md", "../CONTRIBUTING.md", "../SECURITY.md", "../examples/README.md", "../examples/migration/README.md", "../charts/nautobot-token/README.md") {
 		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)
