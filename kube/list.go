@@ -42,9 +42,9 @@ func (c *Client) Secrets(ctx context.Context, namespace string) iter.Seq2[provis
 				next = restOf(err)
 				restarted = next == ""
 				continue
-			case isForbidden(err) && namespace != "" && c.noNamespace(ctx, namespace):
+			case apiForbids(err) && namespace != "" && c.noNamespace(ctx, namespace):
 				return
-			case isForbidden(err):
+			case apiForbids(err):
 				err = fmt.Errorf("%w; the service account needs a Role that allows it to list Secrets", oneLine(err))
 			}
 			if err != nil {
@@ -99,9 +99,9 @@ func (c *Client) secretPage(ctx context.Context, namespace, next string, limit i
 		defer func() { _ = answer.Close() }()
 		return decodePage(answer, &page)
 	})
-	elsewhere := func(s secret) bool { return namespace != "" && s.Namespace != namespace }
-	if err == nil && (page.ResourceVersion == "" || next != "" && page.Continue == next || slices.ContainsFunc(page.Items, elsewhere)) {
-		err = errors.New("what answered is not a Kubernetes API server")
+	notAsked := func(s secret) bool { return namespace != "" && s.Namespace != namespace }
+	if err == nil && (page.ResourceVersion == "" || next != "" && page.Continue == next || slices.ContainsFunc(page.Items, notAsked)) {
+		err = errNotKubernetes
 	}
 	return page, err
 }

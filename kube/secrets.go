@@ -30,14 +30,14 @@ func (c *Client) Secret(ctx context.Context, namespace, name string) (provision.
 	switch {
 	case isGone(err, "secrets", name):
 		return provision.Secret{}, noSecret{"there is no Secret " + path}
-	case isForbidden(err) && c.noNamespace(ctx, namespace):
+	case apiForbids(err) && c.noNamespace(ctx, namespace):
 		return provision.Secret{}, noSecret{"there is no namespace " + namespace}
 	case apierrors.IsNotFound(err):
 		err = elsewhere(http.StatusNotFound)
-	case isForbidden(err):
+	case apiForbids(err):
 		err = fmt.Errorf("%w; the service account needs a Role that allows it to get the Secret", oneLine(err))
 	case err == nil && (found.Name != name || found.Namespace != namespace):
-		err = errors.New("what answered is not a Kubernetes API server")
+		err = errNotKubernetes
 	case err == nil && found.DeletionTimestamp != nil:
 		return provision.Secret{}, noSecret{"Secret " + path + " is being deleted"}
 	case err == nil:
@@ -46,8 +46,8 @@ func (c *Client) Secret(ctx context.Context, namespace, name string) (provision.
 	return provision.Secret{}, oneLine(fmt.Errorf("read Secret %s: %w", path, err))
 }
 
-// isForbidden tells whether the API server itself forbids something.
-func isForbidden(err error) bool {
+// apiForbids tells whether the API server itself forbids something.
+func apiForbids(err error) bool {
 	return apierrors.IsForbidden(err) && !apierrors.IsUnexpectedServerError(err)
 }
 

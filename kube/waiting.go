@@ -24,8 +24,8 @@ const (
 )
 
 // patiently asks until there is an answer, or an error that does not go away by
-// itself, or Patience or ctx ends. If ctx ends, the first reason to wait best explains what
-// is wrong.
+// itself, or Patience or ctx ends. If ctx ends, the first reason to wait best
+// explains what is wrong.
 func (c *Client) patiently(ctx context.Context, ask func() error) error {
 	backoff := wait.Backoff{Duration: c.pause, Factor: 2, Jitter: 0.2, Steps: 100, Cap: max(c.pause, longestPause)}
 	var first error
@@ -85,9 +85,13 @@ func reworded(err error) error {
 	return err
 }
 
+// elsewhere is the error of an answer whose status anything may have sent.
 func elsewhere(status int32) error {
 	return fmt.Errorf("the answer was %d, not in the Kubernetes API server's words: does something else answer there?", status)
 }
+
+// errNotKubernetes is for an answer that no API server would give.
+var errNotKubernetes = errors.New("what answered is not a Kubernetes API server")
 
 const maxError = 500 // bytes
 
