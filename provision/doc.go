@@ -16,5 +16,8 @@
 //	reconcile.go  observe, plan, apply, until nothing is left to do
 //	report.go     what was done
 //
-// provision.go does that for a Secret, setup.go for a provisioner's account.
+// provision.go does that for one Secret, sync.go for many; revoke.go ends the
+// accounts of Secrets that are gone, and setup.go makes a provisioner's account.
+// errors.go says what an error means: a *Refusal cannot work before somebody
+// changes something, anything else may work next time.
 package provision

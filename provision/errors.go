@@ -7,7 +7,8 @@ import (
 )
 
 // Refusal says that the account must not be provisioned as things stand: trying
-// again does not help until somebody changes the Secret, the policy or Nautobot. A run that ends with one has written nothing.
+// again does not help until somebody changes the Secret, the policy or Nautobot.
+// A run of Provision that ends with one has written nothing.
 type Refusal struct {
 	Problems []string // fit for the Secret's owner
 	// Owner is the Secret that the account belongs to instead, according to the

@@ -12,7 +12,7 @@ import (
 // members of the managed group can neither read nor change them over REST.
 const (
 	firstName        = "Service account"
-	firstNameOpening = "Service account (opening)" // has a temporary password, see Desired.login
+	firstNameOpening = "Service account (opening)" // has a temporary password, see desired.login
 	firstNameRevoked = "Service account (revoked)" // deactivated by us, not by a person
 
 	descriptionPrefix = "nautobot-token: "
@@ -44,8 +44,8 @@ func parseOwner(text string) (Owner, bool) {
 	return Owner{parts[0], parts[1], parts[2]}, true
 }
 
-// Unique tells whether the owner is unlike that of any Secret in another cluster.
-func (o Owner) Unique() bool { return o.Cluster != "" }
+// unique tells whether the owner is unlike that of any Secret in another cluster.
+func (o Owner) unique() bool { return o.Cluster != "" }
 
 func (o Owner) lastName() string { return shorten(o.String(), maxLastName, "~") }
 func (o Owner) description() string {
@@ -99,9 +99,9 @@ func sameShortened(stored, text string, limit int) bool {
 	return stored == shorten(text, limit, "~") || len(text) > limit && stored == shorten(text, limit, "-")
 }
 
-// ownedBy tells whether one of the owners, which may hold the globs * and ?,
-// is the one that Nautobot stores.
-// Whoever manages the accounts of Secrets does not manage provisioners.
+// ownedBy tells whether one of the owners, which may hold the globs * and ?, is
+// the one that Nautobot stores after the prefix. Provisioners belong to none of
+// them: whoever writes a rule must not get the account that carries it out.
 func ownedBy(owners []string, stored, prefix string, limit int) bool {
 	if strings.HasPrefix(stored, prefix+setupNamespace+"/") {
 		return false

@@ -22,7 +22,7 @@ func TestOwner(t *testing.T) {
 		if got, want := owner.description(), "nautobot-token: "+text; got != want {
 			t.Errorf("description: got %q, want %q", got, want)
 		}
-		if got, want := owner.Unique(), owner.Cluster != ""; got != want {
+		if got, want := owner.unique(), owner.Cluster != ""; got != want {
 			t.Errorf("%s: unique: got %v, want %v", text, got, want)
 		}
 	}

@@ -7,27 +7,6 @@ import (
 	"time"
 )
 
-// Change is what happens to one object, with the names of the fields that change.
-type Change struct {
-	Object string // empty: nothing to report
-	Action Action
-	Fields []string
-	Notes  []string
-}
-
-// Action is a fixed word for what happened to an object.
-type Action string
-
-// The actions, as they are printed.
-const (
-	Created   Action = "created"
-	Updated   Action = "updated"
-	Unchanged Action = "unchanged"
-	Revoked   Action = "revoked"
-	Refused   Action = "refused"
-	Failed    Action = "failed"
-)
-
 // step is one write and the line that reports it. A step without a write is
 // only reported.
 type step struct {
@@ -185,7 +164,7 @@ func (p *planner) formerSteps() (steps []step) {
 		switch {
 		case own != "":
 			steps = append(steps, told(object, "the Secret named it before; "+own))
-		case p.want.Owner.Unique():
+		case p.want.Owner.unique():
 			steps = append(steps, deactivation(user, "the Secret names another account now"))
 		default:
 			steps = append(steps, told(object, "it has the same owner and is left alone: --cluster is not set"))

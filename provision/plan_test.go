@@ -447,7 +447,7 @@ func (p *promises) checkWrite(s step) {
 	case updateUser:
 		revokes := w.Fields.Active != nil && !*w.Fields.Active
 		switch {
-		case former != nil && (!p.want.Owner.Unique() || !revokes || *w.Fields.FirstName != firstNameRevoked):
+		case former != nil && (!p.want.Owner.unique() || !revokes || *w.Fields.FirstName != firstNameRevoked):
 			p.say("it writes an account that may be another cluster's")
 		case former != nil:
 		case w.ID != "user-1" || w.Fields.Username != "" || revokes:

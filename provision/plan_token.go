@@ -132,7 +132,7 @@ func (p *planner) sortOlder() olderTokens {
 		another = another || p.want.Owner.made(token) && token.Created.After(p.now.Add(-recently))
 	}
 	older.notes = count(older.notes, others, "other token left alone", "other tokens left alone")
-	if another && !p.want.Owner.Unique() && !p.want.Setup {
+	if another && !p.want.Owner.unique() && !p.want.Setup {
 		older.notes = append(older.notes, "another token of the same owner is only minutes old: if another cluster has a Secret of this name, set --cluster")
 	}
 	return older

@@ -50,7 +50,8 @@ func (p Policy) Allow(secret Secret, username string) (Rule, error) {
 	return rule, nil
 }
 
-// allowRevoke refuses unless the rule for a Secret lets its account be taken out of service.
+// allowRevoke refuses unless the rule for a Secret lets its account be taken out
+// of service.
 func (p Policy) allowRevoke(namespace, name string) error {
 	i := p.find(namespace, name)
 	switch {

@@ -123,8 +123,8 @@ func (r *run) wanted(ctx context.Context) (desired, error) {
 	return want, nil
 }
 
-// desire is what the Secret asks for and the policy allows, all but the
-// superuser token. Of a Secret that the policy refuses it holds the warnings.
+// desire is what the Secret asks for and the policy allows, except for the
+// superuser token. If the policy refuses the Secret, it still has the warnings.
 func (p *Provisioner) desire(secret Secret) (desired, error) {
 	account, err := parseAccount(secret, p.Hosts)
 	if err != nil {

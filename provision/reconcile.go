@@ -11,8 +11,7 @@ import (
 	"time"
 )
 
-// reconciler brings one account to what is desired. Provisioner and Setup each
-// make one for a run.
+// reconciler brings one account to what is desired: that of one Secret, or of Setup.
 type reconciler struct {
 	nautobot       Nautobot
 	superuserToken Sensitive
@@ -232,10 +231,8 @@ func (r *reconciler) doubt(ctx context.Context, err error) error {
 		return err
 	}
 	// A proxy that logs everybody in makes every token look taken.
-	nonsense := make([]byte, 20)
-	if _, random := rand.Read(nonsense); random != nil {
-		return random
-	}
+	nonsense := make([]byte, tokenLength/2)
+	_, _ = rand.Read(nonsense) // never fails
 	if r.nautobot.Authenticate(ctx, Login{Token: Hide(hex.EncodeToString(nonsense))}) == nil {
 		return errors.New("a token that nobody has is accepted, too: something in front of Nautobot logs every request in as an account of its own")
 	}
@@ -264,7 +261,7 @@ func (r *reconciler) sawClock(now time.Time) {
 // decides what the error means after what was written.
 func (r *reconciler) abandon(ctx context.Context, want desired, cause error) error {
 	refusal, refused := errors.AsType[*Refusal](cause)
-	current := error(nil)
+	var current error
 	if r.opened || r.lost || refused && r.revived {
 		current = r.current(ctx)
 	}
@@ -280,10 +277,10 @@ func (r *reconciler) abandon(ctx context.Context, want desired, cause error) err
 		r.report.forget("user/" + want.Username)
 		return fmt.Errorf("after a write that was needed to find out, and that is taken back: %v", refusal)
 	}
-	if refused && refusal.Owner != "" && r.wrote {
-		r.log.Info("the account belongs to another Secret", "owner", refusal.Owner)
-	}
 	if refused && r.wrote {
+		if refusal.Owner != "" { // the error below does not have it any more
+			r.log.Info("the account belongs to another Secret", "owner", refusal.Owner)
+		}
 		return fmt.Errorf("after part of it was written: %v; the next run will be refused before it writes anything", refusal)
 	}
 	return cause
@@ -295,12 +292,12 @@ func (r *reconciler) abandon(ctx context.Context, want desired, cause error) err
 func (r *reconciler) leave(ctx context.Context, want desired, refused bool) bool {
 	var err error
 	switch {
-	default:
-		return false
 	case r.lost:
 		err = r.leaveToOthers(ctx, want)
 	case r.opened || refused && r.revived:
 		err = r.leaveAsItWas(ctx, want, refused)
+	default:
+		return false
 	}
 	if errors.Is(err, errStale) { // the account was revoked: nothing is left to do
 		err = nil

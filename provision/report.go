@@ -7,6 +7,27 @@ type Report struct {
 	Changes []Change
 }
 
+// Change is what happens to one object, with the names of the fields that change.
+type Change struct {
+	Object string // empty: nothing to report
+	Action Action
+	Fields []string
+	Notes  []string
+}
+
+// Action is a fixed word for what happened to an object.
+type Action string
+
+// The actions, as they are printed.
+const (
+	Created   Action = "created"
+	Updated   Action = "updated"
+	Unchanged Action = "unchanged"
+	Revoked   Action = "revoked"
+	Refused   Action = "refused"
+	Failed    Action = "failed"
+)
+
 // add records a change. A run that had to observe again and found its own work
 // done still reports what it did; what happened last to an object counts.
 func (r *Report) add(change Change) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"hash/fnv"
 	"iter"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -161,7 +162,7 @@ func (s *Sync) one(ctx context.Context, one candidate) error {
 // look tells whether there is nothing to do for a Secret. It writes nothing.
 func (s *Sync) look(ctx context.Context, p *Provisioner, one candidate) (Report, bool) {
 	want, err := p.desire(one.secret)
-	if err != nil || !containsUser(one.owned, want.Username) {
+	if err != nil || !slices.ContainsFunc(one.owned, func(u User) bool { return u.Username == want.Username }) {
 		return Report{}, false
 	}
 	want.SuperuserToken = one.superuserToken
@@ -179,15 +180,6 @@ func (s *Sync) look(ctx context.Context, p *Provisioner, one candidate) (Report,
 		r.report.add(step.Change)
 	}
 	return r.report, true
-}
-
-func containsUser(users []User, username string) bool {
-	for _, user := range users {
-		if user.Username == username {
-			return true
-		}
-	}
-	return false
 }
 
 // prefetched is a Nautobot whose accounts of one owner have been asked for.
