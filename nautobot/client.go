@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -52,13 +51,11 @@ const (
 
 // Client is a provision.Nautobot.
 type Client struct {
-	api    *nb.UsersAPIService
-	token  provision.Sensitive
-	log    *slog.Logger
-	pause  time.Duration // before a request is sent again for the first time
-	perTry time.Duration // how long one request may take
-	// patience is how long one request is sent again; 0: until its context ends.
-	patience time.Duration
+	api   *nb.UsersAPIService
+	token provision.Sensitive
+	log   *slog.Logger
+	// As in Config, with the defaults.
+	pause, perTry, patience time.Duration
 }
 
 var _ provision.Nautobot = (*Client)(nil)
@@ -209,66 +206,6 @@ func once[T any](ctx context.Context, c *Client, call call, send func(context.Co
 	return value, nil
 }
 
-// classify tells an answer from the lack of one, and Nautobot's answers from
-// those of others. go-nautobot also reports an answer that its own models
-// cannot read; whether ours can shows when it is decoded.
-func (c *Client) classify(call call, resp *http.Response, err error) *Error {
-	failed := &Error{Operation: call.operation, write: call.write}
-	cleaned := func(text string) string { return clean(text, c.secrets(call)) }
-	var arrived *nb.GenericOpenAPIError // the whole body arrived; go-nautobot did not like its shape or the status
-	if resp == nil || err != nil && !errors.As(err, &arrived) {
-		failed.unanswered(err)
-		failed.Reason = cleaned(failed.Reason)
-		return failed
-	}
-	if resp.StatusCode < 300 {
-		return nil
-	}
-	failed.Status = resp.StatusCode
-	switch {
-	case failed.Status < 400:
-		failed.Reason, failed.Hint = redirect(resp)
-		failed.Reason = cleaned(failed.Reason)
-		return failed
-	case failed.Status == http.StatusTooManyRequests:
-		failed.retryAfter = retryAfter(resp.Header.Get("Retry-After"))
-	case failed.Status >= 500:
-		return failed // its "error" can quote a token
-	}
-	failed.readBody(resp, call, cleaned)
-	switch {
-	case failed.foreign || !call.bySuperuser():
-	case errors.Is(failed, provision.ErrDenied):
-		failed.Hint = "the superuser token's account needs " + call.needs + " for this"
-	case failed.kind != nil:
-		failed.Hint = "the superuser token is not accepted"
-	}
-	return failed
-}
-
-// retryAfter reads a number of seconds or a time; 0: the text is neither.
-func retryAfter(text string) time.Duration {
-	var pause time.Duration
-	if seconds, err := strconv.Atoi(text); err == nil {
-		pause = time.Duration(min(seconds, 3600)) * time.Second
-	} else if at, err := http.ParseTime(text); err == nil {
-		pause = time.Until(at)
-	}
-	return max(0, min(pause, longestRetryAfter))
-}
-
-// unreadable says no more about an answer than its type: the text of a decoding
-// error can quote what could not be decoded.
-func (c *Client) unreadable(call call, resp *http.Response, err error) *Error {
-	if errors.Is(err, errKeysHidden) {
-		return keysHidden(call, resp.StatusCode)
-	}
-	failed := &Error{Operation: call.operation, Status: resp.StatusCode, write: call.write}
-	failed.Reason = fmt.Sprintf("the answer cannot be read (%s)", clean(mediaType(resp), c.secrets(call)))
-	failed.Hint = "is --nautobot-url right?"
-	return failed
-}
-
 // secrets returns the secrets that a request knows. Nautobot's API accepts only
 // tokens of 40 characters; the superuser's can be shorter, since Nautobot's own
 // setup does not check.
@@ -278,12 +215,4 @@ func (c *Client) secrets(call call) []secret {
 		all = append(all, secret{text, len(text.Reveal()) == keyLength})
 	}
 	return all
-}
-
-// keysHidden is the error of tokens that come without their keys.
-func keysHidden(call call, status int) *Error {
-	return &Error{
-		Operation: call.operation, Status: status, write: call.write, Reason: errKeysHidden.Error(),
-		Hint: "nautobot-token has to see the keys of an account's own tokens, as Nautobot 2.4 to 3.2 show them: is there a setting, a plug-in or a gateway that hides them?",
-	}
 }

@@ -75,7 +75,8 @@ func (c *Client) OwnedUsers(ctx context.Context, lastNames ...string) ([]provisi
 		}
 		names := lastNames[:n]
 		lastNames = lastNames[n:]
-		found, err := c.users(ctx, slices.Min(names), func(request nb.ApiUsersUsersListRequest) nb.ApiUsersUsersListRequest {
+		least := slices.Min(names) // empty if one of them is
+		found, err := c.users(ctx, least, func(request nb.ApiUsersUsersListRequest) nb.ApiUsersUsersListRequest {
 			return request.LastName(names)
 		})
 		if err != nil {
@@ -147,7 +148,7 @@ func (c *Client) userPages(ctx context.Context, value string, filter userFilter)
 // CreateUser creates an account.
 func (c *Client) CreateUser(ctx context.Context, fields provision.UserFields) (provision.User, error) {
 	call := asSuperuser("create user", "users.add_user").writing(fields.Password)
-	made, err := do[user](ctx, c, call, func(ctx context.Context) (*http.Response, error) {
+	return c.writeUser(ctx, call, func(ctx context.Context) (*http.Response, error) {
 		request := nb.UserRequest{
 			Username: fields.Username, FirstName: fields.FirstName, LastName: fields.LastName, Email: fields.Email,
 			IsActive: fields.Active, IsSuperuser: fields.Superuser, IsStaff: fields.Staff, Groups: toReferences(fields.Groups),
@@ -158,17 +159,13 @@ func (c *Client) CreateUser(ctx context.Context, fields provision.UserFields) (p
 		_, resp, err := c.api.UsersUsersCreate(ctx).UserRequest(request).Execute()
 		return resp, err
 	})
-	if err != nil {
-		return provision.User{}, err
-	}
-	return toUser(made), nil
 }
 
 // UpdateUser writes the fields that are set and no others. It returns the account
 // as it is then.
 func (c *Client) UpdateUser(ctx context.Context, id string, fields provision.UserFields) (provision.User, error) {
 	call := asSuperuser("update user", "users.change_user").writing(fields.Password)
-	changed, err := do[user](ctx, c, call, func(ctx context.Context) (*http.Response, error) {
+	return c.writeUser(ctx, call, func(ctx context.Context) (*http.Response, error) {
 		request := nb.PatchedUserRequest{
 			FirstName: fields.FirstName, LastName: fields.LastName, Email: fields.Email,
 			IsActive: fields.Active, IsSuperuser: fields.Superuser, IsStaff: fields.Staff, Groups: toReferences(fields.Groups),
@@ -179,24 +176,25 @@ func (c *Client) UpdateUser(ctx context.Context, id string, fields provision.Use
 		_, resp, err := c.api.UsersUsersPartialUpdate(ctx, id).PatchedUserRequest(request).Execute()
 		return resp, err
 	})
-	if err != nil {
-		return provision.User{}, err
-	}
-	return toUser(changed), nil
 }
 
 // ClearPassword leaves the account without a password. Only a PUT can do that: a
 // password that is left out is cleared, any other field that is left out stays.
 func (c *Client) ClearPassword(ctx context.Context, id, username, firstName string) (provision.User, error) {
 	call := asSuperuser("clear the password", "users.change_user").writing()
-	cleared, err := do[user](ctx, c, call, func(ctx context.Context) (*http.Response, error) {
+	return c.writeUser(ctx, call, func(ctx context.Context) (*http.Response, error) {
 		_, resp, err := c.api.UsersUsersUpdate(ctx, id).UserRequest(nb.UserRequest{Username: username, FirstName: &firstName}).Execute()
 		return resp, err
 	})
+}
+
+// writeUser sends a write that Nautobot answers with the account as it is then.
+func (c *Client) writeUser(ctx context.Context, call call, send func(context.Context) (*http.Response, error)) (provision.User, error) {
+	written, err := do[user](ctx, c, call, send)
 	if err != nil {
 		return provision.User{}, err
 	}
-	return toUser(cleared), nil
+	return toUser(written), nil
 }
 
 // DeleteUser deletes an account, and with it its tokens.
