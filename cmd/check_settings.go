@@ -2,9 +2,7 @@ package cmd
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/url"
 	"slices"
@@ -46,7 +44,7 @@ func (o *checkOptions) newChecker(cmd *cobra.Command, args []string) (*checker, 
 	c.settings = &settings{options: o.options}
 	ctx, cancel := c.withTimeout(cmd.Context())
 	defer cancel()
-	for _, problem := range []func() error{
+	if err := firstMistake(
 		c.checkOutput,
 		func() error {
 			if c.url == "" {
@@ -59,14 +57,8 @@ func (o *checkOptions) newChecker(cmd *cobra.Command, args []string) (*checker, 
 		func() error { return c.checkPolicy(ctx, c.flags) },
 		func() error { return c.takeToken(ctx, env) },
 		c.checkRelease,
-	} {
-		err := problem()
-		if errors.As(err, new(timeoutError)) {
-			return nil, err
-		}
-		if err != nil {
-			return nil, usageError{err}
-		}
+	); err != nil {
+		return nil, err
 	}
 	c.log = c.logger(cmd.ErrOrStderr())
 	if len(args) == 0 {
@@ -84,7 +76,7 @@ func (o *checkOptions) newChecker(cmd *cobra.Command, args []string) (*checker, 
 
 func (c *checker) checkRelease() error {
 	if name := c.given.releaseNamespace; name != "" && validation.IsDNS1123Label(name) != nil {
-		return fmt.Errorf("--release-namespace: want the name of one namespace")
+		return errors.New("--release-namespace: want the name of one namespace")
 	}
 	return nil
 }
@@ -198,15 +190,9 @@ func (c *checker) fromRelease(ctx context.Context) []check.Finding {
 func (c *checker) trustBundle(ctx context.Context) {
 	var bundle string
 	bundle, c.bundle = c.release.CA(ctx, c.cluster)
-	if bundle == "" {
-		return
+	if bundle != "" {
+		c.roots, _ = rootsWith([]byte(bundle)) // the finding says it if there is none in it
 	}
-	roots, err := x509.SystemCertPool()
-	if err != nil {
-		roots = x509.NewCertPool()
-	}
-	roots.AppendCertsFromPEM([]byte(bundle))
-	c.roots = roots
 }
 
 // walk finds the release, and then looks at all links at the same time.

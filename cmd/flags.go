@@ -4,11 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
 
 // options are the flags as they were given. A command has the groups that it
@@ -231,5 +234,28 @@ func (l *level) Set(s string) error {
 		return errors.New("want debug, info, warn or error")
 	}
 	l.Level = value
+	return nil
+}
+
+// shard is a flag like 0/4.
+type shard struct{ provision.Shard }
+
+func (*shard) Type() string { return "shard" }
+
+func (s *shard) String() string {
+	if s.Of == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d/%d", s.Index, s.Of)
+}
+
+func (s *shard) Set(text string) error {
+	index, of, _ := strings.Cut(strings.TrimSpace(text), "/")
+	i, err1 := strconv.Atoi(index)
+	n, err2 := strconv.Atoi(of)
+	if err1 != nil || err2 != nil || n < 1 || i < 0 || i >= n {
+		return errors.New("want I/N, such as 0/4, with I from 0 to N-1")
+	}
+	s.Shard = provision.Shard{Index: i, Of: n}
 	return nil
 }

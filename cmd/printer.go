@@ -119,14 +119,3 @@ func oneLine(text string) string {
 		return r
 	}, text)
 }
-
-// summary is what a run did in one sentence, for an Event.
-func summary(report provision.Report) string {
-	var parts []string
-	for _, change := range report.Changes {
-		if change.Action != provision.Unchanged {
-			parts = append(parts, fmt.Sprintf("%s %s", change.Object, change.Action))
-		}
-	}
-	return strings.Join(parts, "; ")
-}

@@ -134,27 +134,3 @@ func (s *settings) nautobotClient(ctx context.Context, cluster *kube.Client, log
 		UserAgent: userAgent(), Log: log, Patience: s.patience,
 	}), token, nil
 }
-
-// eventTimeout is how long an Event may take. It is not part of --timeout,
-// which may be what ended the run.
-const eventTimeout = 5 * time.Second
-
-// recordEvent tells the Secret's owner what was changed, or why nothing was, if
-// the cluster lets us. A run that found everything in order records none, nor
-// does one that a signal stopped: the signal ends ctx.
-func recordEvent(ctx context.Context, cluster *kube.Client, reason string, result provision.Result, err error, log *slog.Logger) {
-	if result.Secret.Name == "" || err == nil && !result.Report.Changed() {
-		return
-	}
-	message := summary(result.Report)
-	if _, refused := errors.AsType[*provision.Refusal](err); refused {
-		reason, message = "Refused", err.Error()
-	} else if err != nil {
-		reason, message = "Failed", err.Error()
-	}
-	ctx, cancel := context.WithTimeout(ctx, eventTimeout)
-	defer cancel()
-	if err := cluster.RecordEvent(ctx, result.Secret, err != nil, reason, oneLine(message), time.Now()); err != nil {
-		log.Debug("no Event was recorded on the Secret", "error", err.Error())
-	}
-}

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
@@ -101,10 +100,8 @@ func runRevoke(cmd *cobra.Command, s *settings, args []string) error {
 	if len(args) != 1 {
 		return usagef("give the NAME of one Secret, not %d arguments", len(args))
 	}
-	if s.namespace != "" {
-		if problems := validation.IsDNS1123Label(s.namespace); problems != nil {
-			return usagef("--namespace: %s", problems[0])
-		}
+	if err := s.checkNamespace(); err != nil {
+		return err
 	}
 	secret, err := clusterTarget(ctx, s, args[0])
 	if err != nil {

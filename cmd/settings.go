@@ -42,23 +42,31 @@ func (o *options) check(ctx context.Context, flags *pflag.FlagSet) (*settings, e
 	s := &settings{options: *o}
 	ctx, cancel := s.withTimeout(ctx) // a file may be a pipe
 	defer cancel()
-	for _, check := range []func() error{
+	if err := firstMistake(
 		s.checkOutput,
 		s.checkURL,
 		func() error { return s.readRoots(ctx) },
 		s.checkCluster,
 		func() error { return s.checkPolicy(ctx, flags) },
 		func() error { return s.takeToken(ctx, env) },
-	} {
-		err := check()
-		if errors.As(err, new(timeoutError)) {
-			return nil, err
-		}
-		if err != nil {
-			return nil, usageError{err}
-		}
+	); err != nil {
+		return nil, err
 	}
 	return s, nil
+}
+
+// firstMistake returns the first error, as a usageError unless it is a time-out.
+func firstMistake(checks ...func() error) error {
+	for _, check := range checks {
+		err := check()
+		if errors.As(err, new(timeoutError)) {
+			return err
+		}
+		if err != nil {
+			return usageError{err}
+		}
+	}
+	return nil
 }
 
 // withTimeout returns a context that ends after --timeout.
@@ -129,13 +137,21 @@ func (s *settings) readRoots(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", flagAndVariable("nautobot-ca-file"), err)
 	}
-	if s.roots, err = x509.SystemCertPool(); err != nil {
-		s.roots = x509.NewCertPool()
-	}
-	if !s.roots.AppendCertsFromPEM(bundle) {
+	ok := false
+	if s.roots, ok = rootsWith(bundle); !ok {
 		return fmt.Errorf("%s: the file contains no PEM certificate", flagAndVariable("nautobot-ca-file"))
 	}
 	return nil
+}
+
+// rootsWith returns the system's CAs and those of a bundle; false: it has none.
+func rootsWith(bundle []byte) (*x509.CertPool, bool) {
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool()
+	}
+	ok := roots.AppendCertsFromPEM(bundle)
+	return roots, ok
 }
 
 func (s *settings) checkCluster() error {

@@ -119,11 +119,8 @@ func runSetup(cmd *cobra.Command, s *settings, username string) error {
 func provisionerToken(ctx context.Context, s *settings) (token provision.Sensitive, created bool, err error) {
 	switch info, err := os.Stat(s.file); {
 	case errors.Is(err, fs.ErrNotExist):
-		token, err := newToken()
-		if err == nil {
-			err = createManifest(s, token)
-		}
-		return token, true, err
+		token := newToken()
+		return token, true, createManifest(s, token)
 	case err != nil:
 		return token, false, err
 	case !info.Mode().IsRegular():
@@ -141,12 +138,10 @@ func provisionerToken(ctx context.Context, s *settings) (token provision.Sensiti
 	return token, false, err
 }
 
-func newToken() (provision.Sensitive, error) {
+func newToken() provision.Sensitive {
 	random := make([]byte, 20)
-	if _, err := rand.Read(random); err != nil {
-		return provision.Sensitive{}, err
-	}
-	return provision.Hide(hex.EncodeToString(random)), nil
+	_, _ = rand.Read(random) // never fails
+	return provision.Hide(hex.EncodeToString(random))
 }
 
 // createManifest writes the token to a file that nobody else can read and that

@@ -37,15 +37,23 @@ func findTarget(ctx context.Context, stdin io.Reader, s *settings, args []string
 	case len(args) > 1:
 		return target{}, usagef("give the NAME of one Secret, not %d arguments", len(args))
 	}
-	if s.namespace != "" {
-		if problems := validation.IsDNS1123Label(s.namespace); problems != nil {
-			return target{}, usagef("--namespace: %s", problems[0])
-		}
+	if err := s.checkNamespace(); err != nil {
+		return target{}, err
 	}
 	if fromFile {
 		return manifestTarget(ctx, stdin, s)
 	}
 	return clusterTarget(ctx, s, args[0])
+}
+
+func (s *settings) checkNamespace() error {
+	if s.namespace == "" {
+		return nil
+	}
+	if problems := validation.IsDNS1123Label(s.namespace); problems != nil {
+		return usagef("--namespace: %s", problems[0])
+	}
+	return nil
 }
 
 func clusterTarget(ctx context.Context, s *settings, name string) (target, error) {

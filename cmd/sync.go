@@ -8,7 +8,6 @@ import (
 	"iter"
 	"log/slog"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -130,29 +129,6 @@ const maxParallel = 64
 
 // leastPatience is longer than Nautobot or an API server takes to restart.
 var leastPatience = 3 * time.Minute // tests set it to less
-
-// shard is a flag like 0/4.
-type shard struct{ provision.Shard }
-
-func (*shard) Type() string { return "shard" }
-
-func (s *shard) String() string {
-	if s.Of == 0 {
-		return ""
-	}
-	return fmt.Sprintf("%d/%d", s.Index, s.Of)
-}
-
-func (s *shard) Set(text string) error {
-	index, of, _ := strings.Cut(strings.TrimSpace(text), "/")
-	i, err1 := strconv.Atoi(index)
-	n, err2 := strconv.Atoi(of)
-	if err1 != nil || err2 != nil || n < 1 || i < 0 || i >= n {
-		return errors.New("want I/N, such as 0/4, with I from 0 to N-1")
-	}
-	s.Shard = provision.Shard{Index: i, Of: n}
-	return nil
-}
 
 // syncRun is one run of sync.
 type syncRun struct {

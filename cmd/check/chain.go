@@ -112,8 +112,7 @@ func forceSync(namespace, name string) string {
 	return fmt.Sprintf(`kubectl -n %s annotate externalsecret %s force-sync="$(date +%%s)" --overwrite`, namespace, name)
 }
 
-// watches tells whether the release watches the Secret's
-// namespace.
+// watches tells whether the release watches the Secret's namespace.
 func (c *Chain) watches(source kube.ArgoObject) bool {
 	for _, entry := range source.Spec.Resource {
 		if entry.Namespace == c.namespace || entry.Namespace == "" {
