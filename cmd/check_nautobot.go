@@ -97,7 +97,7 @@ func (s *serverCheck) rule(ctx context.Context) []check.Finding {
 		username = "?" // which only a rule for all usernames matches
 	}
 	_, err := s.rules.Allow(provision.Secret{Namespace: s.namespace, Name: s.name}, username)
-	mend := []string{}
+	var mend []string
 	if s.release != nil {
 		mend = append(mend, fmt.Sprintf("helm -n %s get values %s", s.release.Namespace, s.release.Name),
 			fmt.Sprintf("helm -n %s upgrade %s charts/nautobot-token --values VALUES", s.release.Namespace, s.release.Name))
@@ -105,7 +105,7 @@ func (s *serverCheck) rule(ctx context.Context) []check.Finding {
 	switch {
 	case err == nil:
 		r.OK("a rule of the policy allows it")
-	case !known && strings.Contains(err.Error(), "rules["):
+	case !known && s.rules.Covers(s.namespace, s.name):
 		r.Warn(nil, "there is a rule; whether it allows the username is not known")
 	case !known:
 		r.Fail(mend, "no rule of the policy is for this Secret")

@@ -327,8 +327,8 @@ func (s *seen) has(namespace, name string) bool {
 }
 
 // done reports what became of a Secret.
-func (r *syncRun) done(reason string, count func(provision.Report, error)) func(context.Context, provision.Result, error) {
-	return func(_ context.Context, result provision.Result, err error) {
+func (r *syncRun) done(reason string, count func(provision.Report, error)) func(provision.Result, error) {
+	return func(result provision.Result, err error) {
 		object := objectOf(result.Secret)
 		log := r.log.With("object", object)
 		if name, ok := strings.CutPrefix(object, "secret/"); ok {

@@ -30,8 +30,11 @@ type Secret struct {
 // Labelled tells whether a Secret has the label.
 func (s Secret) Labelled() bool { return s.Labels[labelKey] == labelValue }
 
+// path is NAMESPACE/NAME.
+func (s Secret) path() string { return s.Namespace + "/" + s.Name }
+
 // object is what a report calls a Secret.
-func (s Secret) object() string { return "secret/" + s.Namespace + "/" + s.Name }
+func (s Secret) object() string { return "secret/" + s.path() }
 
 // Account is what a Secret asks for, checked.
 type Account struct {

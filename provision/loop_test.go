@@ -152,7 +152,7 @@ func (w *world) sync(ctx context.Context, run string, quick, prune bool) error {
 	w.ran = true
 	var mu sync.Mutex
 	var errs []error
-	done := func(_ context.Context, _ provision.Result, err error) {
+	done := func(_ provision.Result, err error) {
 		mu.Lock()
 		defer mu.Unlock()
 		errs = append(errs, err)
@@ -162,7 +162,7 @@ func (w *world) sync(ctx context.Context, run string, quick, prune bool) error {
 	s := provision.Sync{Provisioner: p, Quick: quick, Parallel: 1, Source: w.sources(run), Done: done}
 	err := s.Run(ctx, func(yield func(provision.Secret) bool) {
 		secrets, err := w.list(ctx, run)
-		done(ctx, provision.Result{}, err)
+		done(provision.Result{}, err)
 		for _, secret := range secrets {
 			seen[secret.Namespace+"/"+secret.Name] = true
 			if !yield(secret) {

@@ -34,6 +34,9 @@ func (o Owner) String() string {
 	return text
 }
 
+// secret names the Secret, without anything that is in it.
+func (o Owner) secret() Secret { return Secret{Namespace: o.Namespace, Name: o.Name} }
+
 // parseOwner reads what String makes for a cluster with a name. A text that was
 // too long cannot be read: it can only be compared.
 func parseOwner(text string) (Owner, bool) {

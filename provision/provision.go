@@ -134,7 +134,7 @@ func (p *Provisioner) desire(secret Secret) (desired, error) {
 	return desired{
 		Account:      account,
 		Owner:        p.ownerOf(secret),
-		Secret:       secret.Namespace + "/" + secret.Name,
+		Secret:       secret.path(),
 		Rule:         rule,
 		ManagedGroup: p.Policy.ManagedGroup,
 		Grace:        p.Grace,
@@ -143,6 +143,13 @@ func (p *Provisioner) desire(secret Secret) (desired, error) {
 
 func (p *Provisioner) ownerOf(secret Secret) Owner {
 	return Owner{p.Cluster, secret.Namespace, secret.Name}
+}
+
+// loggingFor is the same Provisioner, whose log lines name the Secret.
+func (p *Provisioner) loggingFor(secret Secret) *Provisioner {
+	one := *p
+	one.Log = p.Log.With("secret", secret.path())
+	return &one
 }
 
 func (p *Provisioner) newReconciler(nautobot Nautobot, superuserToken Sensitive) reconciler {

@@ -253,7 +253,7 @@ func (r *Revocation) tooMany(missing []Owner) error {
 // namespaces, or in all if there is none. present says of which Secrets it is
 // known that they are there; done is told what became of each. An error says
 // that nothing could be done.
-func (r *Revocation) Prune(ctx context.Context, namespaces []string, present func(namespace, name string) bool, done func(context.Context, Result, error)) error {
+func (r *Revocation) Prune(ctx context.Context, namespaces []string, present func(namespace, name string) bool, done func(Result, error)) error {
 	nautobot, superuserToken, err := r.Connect(ctx)
 	if err != nil {
 		return err
@@ -268,7 +268,7 @@ func (r *Revocation) Prune(ctx context.Context, namespaces []string, present fun
 	var missing []Owner
 	there := 0
 	isPresent := func(o Owner) bool { return present(o.Namespace, o.Name) }
-	failed := func(o Owner, err error) { done(ctx, Result{Secret: Secret{Namespace: o.Namespace, Name: o.Name}}, err) }
+	failed := func(o Owner, err error) { done(Result{Secret: o.secret()}, err) }
 	for _, prefix := range prefixes {
 		found, err := r.missing(ctx, nautobot, prefix, isPresent, failed)
 		if err != nil {
@@ -283,7 +283,7 @@ func (r *Revocation) Prune(ctx context.Context, namespaces []string, present fun
 		}
 		missing = r.stillMissing(ctx, nautobot, missing, done)
 	}
-	missing = r.withinLimit(ctx, missing, done)
+	missing = r.withinLimit(missing, done)
 	if r.Limit > 0 && len(missing) > max(r.Limit, there) {
 		return refuse("of %d Secrets that accounts of cluster %s belong to, %d are gone, which is most of them, and more than --limit %d allows in all: "+
 			"is this the right cluster, and is it complete? If that is meant, raise --limit, or revoke each by hand", there+len(missing), r.Cluster, len(missing), r.Limit)
@@ -292,30 +292,29 @@ func (r *Revocation) Prune(ctx context.Context, namespaces []string, present fun
 		if ctx.Err() != nil {
 			break
 		}
+		secret := owner.secret()
 		one := *r
-		provisioner := *r.Provisioner
-		provisioner.Log = r.Log.With("secret", owner.Namespace+"/"+owner.Name)
-		one.Provisioner = &provisioner
-		result, err := one.end(ctx, nautobot, superuserToken, Secret{Namespace: owner.Namespace, Name: owner.Name})
-		done(ctx, result, err)
+		one.Provisioner = r.loggingFor(secret)
+		result, err := one.end(ctx, nautobot, superuserToken, secret)
+		done(result, err)
 	}
 	return context.Cause(ctx)
 }
 
 // stillMissing leaves out the Secrets that have come back. Another run may have
 // revoked their accounts meanwhile.
-func (r *Revocation) stillMissing(ctx context.Context, nautobot Nautobot, missing []Owner, done func(context.Context, Result, error)) []Owner {
+func (r *Revocation) stillMissing(ctx context.Context, nautobot Nautobot, missing []Owner, done func(Result, error)) []Owner {
 	return slices.DeleteFunc(missing, func(o Owner) bool {
-		secret := Secret{Namespace: o.Namespace, Name: o.Name}
+		secret := o.secret()
 		_, err := r.Source(o.Namespace, o.Name).Secret(ctx)
 		switch {
 		case errors.Is(err, ErrNoSecret):
 			return false
 		case err != nil:
-			done(ctx, Result{Secret: secret}, err)
+			done(Result{Secret: secret}, err)
 		default:
 			result, err := r.bringBack(ctx, nautobot, secret)
-			done(ctx, result, err)
+			done(result, err)
 		}
 		return true
 	})
@@ -323,14 +322,14 @@ func (r *Revocation) stillMissing(ctx context.Context, nautobot Nautobot, missin
 
 // withinLimit leaves out the namespaces in which too many Secrets are gone, and
 // tells of them.
-func (r *Revocation) withinLimit(ctx context.Context, missing []Owner, done func(context.Context, Result, error)) (within []Owner) {
+func (r *Revocation) withinLimit(missing []Owner, done func(Result, error)) (within []Owner) {
 	in := map[string][]Owner{}
 	for _, owner := range missing {
 		in[owner.Namespace] = append(in[owner.Namespace], owner)
 	}
 	for _, namespace := range slices.Sorted(maps.Keys(in)) {
 		if r.Limit > 0 && len(in[namespace]) > r.Limit {
-			done(ctx, Result{Secret: Secret{Namespace: namespace}}, r.tooMany(in[namespace]))
+			done(Result{Secret: Secret{Namespace: namespace}}, r.tooMany(in[namespace]))
 			continue
 		}
 		within = append(within, in[namespace]...)

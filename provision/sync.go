@@ -22,7 +22,7 @@ type Sync struct {
 	Parallel int // Secrets at a time
 	Source   func(namespace, name string) Source
 	// Done is told what became of each Secret, by several goroutines.
-	Done func(context.Context, Result, error)
+	Done func(Result, error)
 }
 
 const (
@@ -139,12 +139,11 @@ func (s *Sync) feedBatch(ctx context.Context, batch []Secret, batches chan<- []c
 // one looks at a Secret, and provisions it if there is anything to do. Its
 // error has been told already, or is none of a Secret to sync.
 func (s *Sync) one(ctx context.Context, one candidate) error {
-	p := *s.Provisioner
-	p.Log = p.Log.With("secret", one.secret.Namespace+"/"+one.secret.Name)
+	p := s.loggingFor(one.secret)
 	result := Result{Secret: one.secret}
 	var healthy bool
-	if result.Report, healthy = s.look(ctx, &p, one); healthy {
-		s.Done(ctx, result, nil)
+	if result.Report, healthy = s.look(ctx, p, one); healthy {
+		s.Done(result, nil)
 		return nil
 	}
 	result, err := p.Provision(ctx, s.Source(one.secret.Namespace, one.secret.Name))
@@ -155,7 +154,7 @@ func (s *Sync) one(ctx context.Context, one candidate) error {
 	if result.Secret.Name == "" {
 		result.Secret = one.secret
 	}
-	s.Done(ctx, result, err)
+	s.Done(result, err)
 	return err
 }
 

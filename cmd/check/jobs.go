@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -222,7 +223,7 @@ func (c *Chain) withoutPod(ctx context.Context, r *Report, job *kube.Job) {
 		case strings.Contains(why, "must specify"):
 			r.Fail(c.upgrade("--set job.resources.limits.cpu=CPU"), "it has no Pod: a quota demands more than the chart's requests and limits (must specify): set job.resources")
 		default:
-			r.Fail(describe, "it has no Pod: the API server refuses it (%s)", strings.Replace(why, "the log of the Sensor has", "its Events have", 1))
+			r.Fail(describe, "it has no Pod: the API server refuses it (%s)", cmp.Or(why, "its Events have the reason"))
 		}
 		return
 	}
@@ -249,8 +250,7 @@ func (c *Chain) ended(ctx context.Context, r *Report, job *kube.Job) {
 }
 
 func (c *Chain) podsOf(ctx context.Context, job *kube.Job) ([]kube.Pod, error) {
-	pods, err := kube.List(ctx, c.cluster, kube.Pods, kube.Selection{Namespace: c.release.Namespace, Labels: "batch.kubernetes.io/job-name=" + job.Metadata.Name})
-	return pods, err
+	return kube.List(ctx, c.cluster, kube.Pods, kube.Selection{Namespace: c.release.Namespace, Labels: "batch.kubernetes.io/job-name=" + job.Metadata.Name})
 }
 
 // sidecars names a container that runs on although the program has ended.

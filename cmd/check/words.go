@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -168,13 +169,14 @@ func notTriggeredIn(lines []string) (failed []refusedJob) {
 		read := parse(line)
 		failed = slices.DeleteFunc(failed, func(f refusedJob) bool { return f.TriggerName == read.TriggerName })
 		if fails {
-			failed = append(failed, refusedJob{read, refusedBy(line)})
+			failed = append(failed, refusedJob{read, cmp.Or(refusedBy(line), "the log of the Sensor has the reason")})
 		}
 	}
 	return failed
 }
 
-// refusedBy says who refused something, by the words of the API server.
+// refusedBy says who refused something, by the words of the API server; empty:
+// they are not known.
 func refusedBy(text string) string {
 	switch {
 	case strings.Contains(text, "exceeded quota"):
@@ -192,5 +194,5 @@ func refusedBy(text string) string {
 	case strings.Contains(text, "is forbidden"):
 		return "forbidden"
 	}
-	return "the log of the Sensor has the reason"
+	return ""
 }
