@@ -35,13 +35,19 @@ func (o Owner) String() string {
 }
 
 // parseOwner reads what String makes for a cluster with a name. A text that was
-// too long cannot be read: it can only be compared.
+// too long cannot be read: it can only be compared. Nor can one that somebody
+// changed into what no Secret is called.
 func parseOwner(text string) (Owner, bool) {
 	parts := strings.Split(text, "/")
-	if len(parts) != 3 || slices.Contains(parts, "") || strings.Contains(text, "~") {
+	if len(parts) != 3 || slices.ContainsFunc(parts, func(part string) bool { return !isObjectName(part) }) {
 		return Owner{}, false
 	}
 	return Owner{parts[0], parts[1], parts[2]}, true
+}
+
+// isObjectName tells whether something in Kubernetes can be called that.
+func isObjectName(text string) bool {
+	return text != "" && strings.Trim(text, "-.") == text && strings.Trim(text, "abcdefghijklmnopqrstuvwxyz0123456789-.") == ""
 }
 
 // Unique tells whether the owner is unlike that of any Secret in another cluster.
