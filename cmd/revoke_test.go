@@ -124,6 +124,24 @@ func TestRevokeLongNames(t *testing.T) {
 	w.checkInService(t, map[string]bool{"svc-0": false, "svc-1": false})
 }
 
+// Somebody changed the mark of an account into what no Secret is called: whether
+// its Secret is gone, nobody can tell, and the others do not suffer from it.
+func TestRevokeBesideOwnersThatCannotBeRead(t *testing.T) {
+	for _, name := range []string{"..", "100%", "Upper", "a b", "-", "a/b", "\x1b[2J\u202e"} {
+		w := provisioned(t)
+		w.nautobot.AddUser(nautobottest.User{Username: "odd", FirstName: "Service account", LastName: "lab/openstack/" + name, Password: "x"})
+		w.nautobot.AddUser(nautobottest.User{Username: "odd-too", FirstName: "Service account", LastName: "lab/" + name + "/odd", Password: "x"})
+		got := w.run(t, "revoke", "nautobot-token", "-n", "openstack", "--settle", "1ms")
+		if got.code != exitDone || got.stdout != "user/svc-openstack revoked   the Secret is gone\n" {
+			t.Errorf("%q: exit code %d\n%s", name, got.code, got.stdout)
+		}
+		if got := w.run(t, "sync", "-A", "--prune", "--settle", "0", "-q", "--refused-ok"); got.code != exitDone || strings.Contains(got.stdout, "odd") {
+			t.Errorf("%q: exit code %d\n%s", name, got.code, got.stdout)
+		}
+		w.checkInService(t, map[string]bool{username: false})
+	}
+}
+
 // A Secret that comes back at any moment is in service in the end.
 func TestRevokeWhileTheSecretComesBack(t *testing.T) {
 	for n := 1; ; n++ {

@@ -2,10 +2,8 @@ package kube
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"slices"
 	"strconv"
@@ -15,14 +13,7 @@ import (
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
 
-const (
-	pageSize = 250 // Secrets
-	// largestPage is how many bytes a page may have: a page of large Secrets is
-	// asked for again with half as many. One Secret always fits.
-	largestPage = 4 << 20
-)
-
-var errLargePage = errors.New("one Secret is too large")
+const pageSize = 250 // Secrets; of large ones, a page is asked for again with half as many
 
 // Secrets yields the labelled Secrets of a namespace, or of all if it is empty,
 // page by page, and ends with the first error. A namespace that does not exist
@@ -30,17 +21,21 @@ var errLargePage = errors.New("one Secret is too large")
 func (c *Client) Secrets(ctx context.Context, namespace string) iter.Seq2[provision.Secret, error] {
 	return func(yield func(provision.Secret, error) bool) {
 		next, last, limit := "", "", pageSize
-		restarted := false
+		restarted, seen := false, continued{}
 		for expired := 0; ; {
 			page, err := c.secretPage(ctx, namespace, next, limit)
+			if err == nil && seen.before(page.Continue) {
+				err = errNotKubernetes
+			}
 			switch {
-			case errors.Is(err, errLargePage) && limit > 1:
+			case errors.Is(err, errTooLarge) && limit > 1:
 				limit /= 2
 				continue
 			case apierrors.IsResourceExpired(err) && expired < maxExpired:
 				expired++
-				next = restOf(err)
-				restarted = next == ""
+				if next = restOf(err); next == "" {
+					restarted, seen = true, continued{}
+				}
 				continue
 			case apiForbids(err) && namespace != "" && c.noNamespace(ctx, namespace):
 				return
@@ -82,41 +77,33 @@ func restOf(err error) string {
 	return status.ErrStatus.Continue
 }
 
+// continued holds the continue tokens of a list. One that comes again would make
+// a list without end.
+type continued map[string]bool
+
+func (c continued) before(next string) bool {
+	seen := c[next]
+	c[next] = next != ""
+	return seen
+}
+
 // secretPage reads one page of a list.
 func (c *Client) secretPage(ctx context.Context, namespace, next string, limit int) (secretList, error) {
 	var page secretList
 	err := c.patiently(ctx, func() error {
 		page = secretList{}
-		request := c.rest.Get().Namespace(namespace).Resource("secrets").MaxRetries(0).
+		request := c.rest.Get().Namespace(namespace).Resource("secrets").
 			Param("labelSelector", provision.Selector).Param("limit", strconv.Itoa(limit))
 		if next != "" {
 			request = request.Param("continue", next)
 		}
-		answer, err := request.Stream(ctx)
-		if err != nil {
-			return reworded(err)
-		}
-		defer func() { _ = answer.Close() }()
-		return decodePage(answer, &page)
+		return ask(ctx, request, &page)
 	})
-	notAsked := func(s secret) bool { return namespace != "" && s.Namespace != namespace }
-	if err == nil && (page.ResourceVersion == "" || next != "" && page.Continue == next || slices.ContainsFunc(page.Items, notAsked)) {
+	notAsked := func(s secret) bool {
+		return s.Name == "" || s.Namespace == "" || namespace != "" && s.Namespace != namespace
+	}
+	if err == nil && (page.Kind != "SecretList" || page.ResourceVersion == "" || slices.ContainsFunc(page.Items, notAsked)) {
 		err = errNotKubernetes
 	}
 	return page, err
-}
-
-// decodePage reads no more than largestPage: whoever may create Secrets must not
-// decide how much memory this takes.
-func decodePage(answer io.Reader, page *secretList) error {
-	text, err := io.ReadAll(io.LimitReader(answer, largestPage+1))
-	switch {
-	case err != nil:
-		return err
-	case len(text) > largestPage:
-		return errLargePage
-	case json.Unmarshal(text, page) != nil: // its error may quote a value
-		return errors.New("the answer cannot be read")
-	}
-	return nil
 }

@@ -147,6 +147,10 @@ func TestSecretsOfAListThatExpires(t *testing.T) {
 }
 
 func TestSecretsFail(t *testing.T) {
+	circle := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next := map[string]string{"": "a", "a": "b", "b": "a"}[r.URL.Query().Get("continue")]
+		secretsPage(next).ServeHTTP(w, r)
+	})
 	tests := map[string]struct {
 		answer http.Handler
 		want   string // how the error begins
@@ -155,7 +159,10 @@ func TestSecretsFail(t *testing.T) {
 		"a proxy forbids it": {kubetest.Answer(403, "text/html", "<html>"+canary), "list Secrets: the answer was 403, not in the Kubernetes API server's words"},
 		"HTML":               {kubetest.Answer(200, "text/html", "<html>"+canary), "list Secrets: "},
 		"a list without end": {secretsPage("again"), "list Secrets: what answered is not"},
+		"pages in a circle":  {circle, "list Secrets: what answered is not"},
 		"another namespace":  {secretsPage("", "other/s"), "list Secrets: what answered is not"},
+		"no names":           {secretsPage("", "fleet/"), "list Secrets: what answered is not"},
+		"another kind":       {kubetest.Answer(200, "application/json", `{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"7"},"items":[]}`), "list Secrets: what answered is not"},
 		"another object":     {kubetest.Answer(200, "application/json", `{"kind":"SecretList","apiVersion":"v1","metadata":{},"items":[]}`), "list Secrets: what answered is not"},
 	}
 	for name, test := range tests {

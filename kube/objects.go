@@ -57,7 +57,7 @@ func (c *Client) list(ctx context.Context, at location, which Selection, into an
 		query.Set("fieldSelector", which.Fields)
 	}
 	var all []json.RawMessage
-	for {
+	for seen := (continued{}); ; {
 		var page struct {
 			Metadata struct{ Continue string }
 			Items    []json.RawMessage
@@ -69,7 +69,7 @@ func (c *Client) list(ctx context.Context, at location, which Selection, into an
 		if page.Metadata.Continue == "" {
 			break
 		}
-		if page.Metadata.Continue == query.Get("continue") {
+		if seen.before(page.Metadata.Continue) {
 			return fmt.Errorf("%w: its list has no end", errNotKubernetes)
 		}
 		query.Set("continue", page.Metadata.Continue)

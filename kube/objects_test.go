@@ -80,6 +80,18 @@ func TestListReadsAllPages(t *testing.T) {
 	}
 }
 
+// A list whose pages name each other would not end.
+func TestListInACircle(t *testing.T) {
+	server := newServer(t)
+	server.Intercept(always(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next := map[string]string{"": "a", "a": "b", "b": "a"}[r.URL.Query().Get("continue")]
+		kubetest.Answer(http.StatusOK, "application/json", `{"metadata":{"continue":"`+next+`"},"items":[]}`).ServeHTTP(w, r)
+	})))
+	if _, err := List(t.Context(), connect(t, server), Pods, Selection{}); err == nil || len(server.Requests()) != 3 {
+		t.Errorf("error %v after %d requests, want one after 3", err, len(server.Requests()))
+	}
+}
+
 func TestPodLog(t *testing.T) {
 	server := newServer(t)
 	server.PutLog("here/pod", "one\ntwo\n")

@@ -2,11 +2,14 @@ package kube
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/rest"
 
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
@@ -24,7 +27,7 @@ func (c *Client) Secret(ctx context.Context, namespace, name string) (provision.
 	var found secret
 	err := c.patiently(ctx, func() error {
 		found = secret{}
-		return reworded(c.rest.Get().Namespace(namespace).Resource("secrets").Name(name).MaxRetries(0).Do(ctx).Into(&found))
+		return ask(ctx, c.rest.Get().Namespace(namespace).Resource("secrets").Name(name), &found)
 	})
 	path := namespace + "/" + name
 	switch {
@@ -36,7 +39,7 @@ func (c *Client) Secret(ctx context.Context, namespace, name string) (provision.
 		err = elsewhere(http.StatusNotFound)
 	case apiForbids(err):
 		err = fmt.Errorf("%w; the service account needs a Role that allows it to get the Secret", oneLine(err))
-	case err == nil && (found.Name != name || found.Namespace != namespace):
+	case err == nil && (found.Kind != "Secret" || found.Name != name || found.Namespace != namespace):
 		err = errNotKubernetes
 	case err == nil && found.DeletionTimestamp != nil:
 		return provision.Secret{}, noSecret{"Secret " + path + " is being deleted"}
@@ -44,6 +47,32 @@ func (c *Client) Secret(ctx context.Context, namespace, name string) (provision.
 		return toSecret(found), nil
 	}
 	return provision.Secret{}, oneLine(fmt.Errorf("read Secret %s: %w", path, err))
+}
+
+// largestAnswer is how many bytes an answer about Secrets may have: whoever may
+// create Secrets must not decide how much memory they take. One Secret always
+// fits.
+const largestAnswer = 4 << 20
+
+var errTooLarge = errors.New("one Secret is too large")
+
+// ask sends a request once, and decodes the answer.
+func ask(ctx context.Context, request *rest.Request, into any) error {
+	answer, err := request.MaxRetries(0).Stream(ctx)
+	if err != nil {
+		return reworded(err)
+	}
+	defer func() { _ = answer.Close() }()
+	text, err := io.ReadAll(io.LimitReader(answer, largestAnswer+1))
+	switch {
+	case err != nil:
+		return err
+	case len(text) > largestAnswer:
+		return errTooLarge
+	case json.Unmarshal(text, into) != nil: // its error may quote a value
+		return errors.New("the answer cannot be read")
+	}
+	return nil
 }
 
 // apiForbids tells whether the API server itself forbids something.

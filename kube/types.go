@@ -55,16 +55,12 @@ type reference struct {
 	ResourceVersion string    `json:"resourceVersion,omitempty"`
 }
 
-// A runtime.Object has to be able to copy itself; nobody changes a copy of these.
-func (s *secret) DeepCopyObject() runtime.Object     { c := *s; return &c }
-func (l *secretList) DeepCopyObject() runtime.Object { c := *l; return &c }
-func (e *event) DeepCopyObject() runtime.Object      { c := *e; return &c }
+// DeepCopyObject makes an event a runtime.Object; nobody changes the copy.
+func (e *event) DeepCopyObject() runtime.Object { c := *e; return &c }
 
-// newScheme knows these types, and the Status of an error.
+// newScheme knows what is sent, and the Status of an error.
 func newScheme() *runtime.Scheme {
 	scheme := runtime.NewScheme()
-	scheme.AddKnownTypeWithName(coreGroup.WithKind("Secret"), &secret{})
-	scheme.AddKnownTypeWithName(coreGroup.WithKind("SecretList"), &secretList{})
 	scheme.AddKnownTypeWithName(coreGroup.WithKind("Event"), &event{})
 	metav1.AddToGroupVersion(scheme, coreGroup)
 	return scheme

@@ -38,10 +38,11 @@ func (o Owner) String() string {
 func (o Owner) secret() Secret { return Secret{Namespace: o.Namespace, Name: o.Name} }
 
 // parseOwner reads what String makes for a cluster with a name. A text that was
-// too long cannot be read: it can only be compared.
+// too long cannot be read: it can only be compared. Nor can one that somebody
+// changed into what no Secret is called.
 func parseOwner(text string) (Owner, bool) {
 	parts := strings.Split(text, "/")
-	if len(parts) != 3 || slices.Contains(parts, "") || strings.Contains(text, "~") {
+	if len(parts) != 3 || slices.ContainsFunc(parts, func(part string) bool { return !isObjectName(part) }) {
 		return Owner{}, false
 	}
 	return Owner{parts[0], parts[1], parts[2]}, true
@@ -49,6 +50,11 @@ func parseOwner(text string) (Owner, bool) {
 
 // unique tells whether the owner is unlike that of any Secret in another cluster.
 func (o Owner) unique() bool { return o.Cluster != "" }
+
+// isObjectName tells whether something in Kubernetes can be called that.
+func isObjectName(text string) bool {
+	return text != "" && strings.Trim(text, "-.") == text && strings.Trim(text, "abcdefghijklmnopqrstuvwxyz0123456789-.") == ""
+}
 
 func (o Owner) lastName() string { return shorten(o.String(), maxLastName, "~") }
 func (o Owner) description() string {

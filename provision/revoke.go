@@ -233,7 +233,7 @@ func (r *Revocation) missing(ctx context.Context, nautobot Nautobot, prefix stri
 	}
 	if found.unreadable+without > 0 {
 		r.Log.Info("accounts that are left in service even if their Secrets are gone", "under", prefix,
-			"withoutRule", without, "nameTooLong", found.unreadable)
+			"withoutRule", without, "unreadableOwner", found.unreadable)
 	}
 	return found, nil
 }
