@@ -97,7 +97,7 @@ func runProvision(cmd *cobra.Command, s *settings, args []string) error {
 	return o.err()
 }
 
-// newProvisioner makes one whose client is made once, and used for all Secrets.
+// newProvisioner makes a Provisioner that connects once, for all Secrets.
 func (s *settings) newProvisioner(cluster *kube.Client, log *slog.Logger) *provision.Provisioner {
 	var mu sync.Mutex
 	var client provision.Nautobot

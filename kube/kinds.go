@@ -2,7 +2,7 @@ package kube
 
 import "time"
 
-// Resource is a kind of object, of which T is as much as we read.
+// Resource is a kind of object. T holds as much of it as we read.
 type Resource[T any] struct{ group, plural string }
 
 // The kinds that a check of the chain reads, with the fields that it needs. The

@@ -40,11 +40,11 @@ const (
 	shownOfKey   = 6  // characters that begin a token's display
 )
 
-// masked tells of a key that is not there, is shortened, or is put out of sight
-// except for its end. A holder can choose one that looks like that.
+// masked tells whether a key is missing, shortened, or replaced by dots or the
+// like except for its end. A holder can choose a key that looks like that.
 func masked(key string) bool { return len(strings.Trim(key, ".*•…")) <= shortenedKey }
 
-// hidden tells of a key that nobody can have chosen.
+// hidden tells whether a key is masked and cannot have been chosen like that.
 func hidden(key string) bool { return masked(key) && utf8.RuneCountInString(key) < keyLength }
 
 func toToken(t token) provision.Token {

@@ -119,9 +119,9 @@ func parseAccount(secret Secret, hosts AllowedHosts) (Account, error) {
 	return asked, nil
 }
 
-// ParseToken checks the token of a Secret of which nothing else counts. The
-// token is under the first of the keys that the Secret has. Its problems come in
-// one *Refusal.
+// ParseToken checks the token of a Secret, and nothing else in it. The token is
+// under the first of the keys that the Secret has. Its problems come in one
+// *Refusal.
 func ParseToken(secret Secret, keys ...string) (Sensitive, error) {
 	p := parser{secret: secret}
 	i := slices.IndexFunc(keys, func(key string) bool { _, ok := secret.Data[key]; return ok })

@@ -79,11 +79,16 @@ type version struct {
 
 // provisionVersion works on the Secret as it was last read.
 func (r *run) provisionVersion(ctx context.Context) error {
-	want, err := r.wanted(ctx)
+	want, err := r.desire(r.secret)
+	for _, warning := range want.Warnings {
+		r.Log.Warn(warning)
+	}
 	if err != nil {
 		return err
 	}
-	r.want = want
+	if err := r.begin(ctx, want); err != nil {
+		return err
+	}
 	err = r.reconcile(ctx, r.want)
 	if err == nil && !r.wrote {
 		return nil
@@ -95,23 +100,17 @@ func (r *run) provisionVersion(ctx context.Context) error {
 	return err
 }
 
-// wanted is what the Secret asks for and the policy allows. Only once both are
-// settled does it connect to Nautobot.
-func (r *run) wanted(ctx context.Context) (desired, error) {
-	want, err := r.desire(r.secret)
-	for _, warning := range want.Warnings {
-		r.Log.Warn(warning)
-	}
-	if err != nil {
-		return desired{}, err
-	}
+// begin turns the run to another version of the Secret. With the first it
+// connects to Nautobot: not before the Secret has been accepted.
+func (r *run) begin(ctx context.Context, want desired) error {
 	before := r.reconciler
 	if before.opened || before.revived {
 		r.earlier = append(r.earlier, version{before, r.want})
 	}
 	if before.nautobot == nil {
+		var err error
 		if before.nautobot, before.superuserToken, err = r.Connect(ctx); err != nil {
-			return desired{}, err
+			return err
 		}
 	}
 	r.reconciler = r.newReconciler(before.nautobot, before.superuserToken)
@@ -119,8 +118,9 @@ func (r *run) wanted(ctx context.Context) (desired, error) {
 	r.report, r.ahead = before.report, before.ahead
 	r.progress = progress{wrote: before.wrote, kept: before.kept}
 	r.warnPasswordKept = want.Password.Empty() && len(before.report.Changes) == 0
-	want.SuperuserToken = r.superuserToken
-	return want, nil
+	r.want = want
+	r.want.SuperuserToken = r.superuserToken
+	return nil
 }
 
 // desire is what the Secret asks for and the policy allows, except for the

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// Revocation takes the accounts of Secrets that are gone out of service. Gone is
-// a Secret of which the API server says that there is none: nothing else counts,
-// and it is asked again before and after each write.
+// Revocation takes the accounts of Secrets that are gone out of service. A Secret
+// is gone only if the API server says so, which is asked again before and after
+// each write.
 type Revocation struct {
 	*Provisioner
 	Source func(namespace, name string) Source
@@ -190,17 +190,16 @@ func planEnd(secret Secret, owner Owner, owned []User, have observed, remove boo
 	return steps
 }
 
-// census tells of the Secrets of active accounts which are gone, as far as the
-// policy lets those be revoked, and how many are not.
+// census is what was found out about the Secrets of active accounts.
 type census struct {
-	missing    []Owner
+	missing    []Owner // those that the policy lets be revoked
 	there      int
 	unreadable int // the account does not tell its Secret's whole name
 }
 
-// missing looks at the accounts under a prefix. present says of which Secrets
-// it is known that they are there. failed is told what cannot be found out about
-// one; if it is nil, that is an error.
+// missing looks at the accounts under a prefix. present tells whether a Secret is
+// known to be there. failed is told why one could not be read; if failed is nil,
+// that ends the search.
 func (r *Revocation) missing(ctx context.Context, nautobot Nautobot, prefix string, present func(Owner) bool, failed func(Owner, error)) (found census, err error) {
 	without := 0
 	for user, err := range nautobot.UsersUnder(ctx, prefix) {
@@ -250,9 +249,9 @@ func (r *Revocation) tooMany(missing []Owner) error {
 }
 
 // Prune revokes every account of this cluster whose Secret is gone: in those
-// namespaces, or in all if there is none. present says of which Secrets it is
-// known that they are there; done is told what became of each. An error says
-// that nothing could be done.
+// namespaces, or in all if none is given. present tells whether a Secret is known
+// to be there; done is told what became of each. An error says why nothing more
+// could be done.
 func (r *Revocation) Prune(ctx context.Context, namespaces []string, present func(namespace, name string) bool, done func(Result, error)) error {
 	nautobot, superuserToken, err := r.Connect(ctx)
 	if err != nil {

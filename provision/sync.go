@@ -136,8 +136,8 @@ func (s *Sync) feedBatch(ctx context.Context, batch []Secret, batches chan<- []c
 	}
 }
 
-// one looks at a Secret, and provisions it if there is anything to do. Its
-// error has been told already, or is none of a Secret to sync.
+// one looks at a Secret, and provisions it if there is anything to do. Its error
+// has been reported already, or is about a Secret that is not one to sync any more.
 func (s *Sync) one(ctx context.Context, one candidate) error {
 	p := s.loggingFor(one.secret)
 	result := Result{Secret: one.secret}

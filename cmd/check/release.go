@@ -95,8 +95,9 @@ func (r *Release) readTemplate(text string) {
 	}
 }
 
-// Setting is the value of a variable of the Jobs, of which Kubernetes takes the
-// last; empty: it has none, or one that only a Job sees.
+// Setting is the value of a variable of the Jobs. Of several with this name,
+// Kubernetes takes the last. Empty: it is not set, or refers to what only a Job
+// sees.
 func (r Release) Setting(variable string) string {
 	for _, container := range r.template.Spec.Containers {
 		for _, one := range slices.Backward(container.Env) {
