@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -70,7 +69,7 @@ func (o *checkOptions) newChecker(cmd *cobra.Command, args []string) (*checker, 
 		return nil, err
 	}
 	c.cluster = secret.cluster
-	c.namespace, c.name, _ = strings.Cut(secret.name, "/")
+	c.namespace, c.name = secret.namespace, args[0]
 	return c, nil
 }
 

@@ -29,6 +29,11 @@ type environment struct {
 	TokenFile          string `envconfig:"NAUTOBOT_TOKEN_FILE"`
 }
 
+// secretsInEnvironment is the part of a help text about what has no flag.
+const secretsInEnvironment = `The superuser token can be given in the environment instead of by its Secret,
+as NAUTOBOT_TOKEN, or as NAUTOBOT_TOKEN_FILE, a file that holds it. It has no
+flag: everybody on the machine can see the arguments of a process.`
+
 // variables maps each flag to its variable.
 func variables() map[string]string {
 	names := map[string]string{"kubeconfig": "KUBECONFIG"} // client-go reads it

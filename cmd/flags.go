@@ -113,6 +113,9 @@ func (o *clusterOptions) addCluster(g flagGroup) {
 	g.Var((*text)(&o.cluster), "cluster", "`name` of this cluster, part of every ownership mark")
 }
 
+// usualTimeout is the limit for a run that works on one account.
+const usualTimeout = 2 * time.Minute
+
 // outputOptions say how much is done and how it is reported.
 type outputOptions struct {
 	dryRun, detailedExitcode, verbose bool

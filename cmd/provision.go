@@ -1,16 +1,10 @@
 package cmd
 
 import (
-	"context"
 	"errors"
-	"log/slog"
-	"sync"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/rackerlabs/understack/go/nautobot-token/kube"
-	"github.com/rackerlabs/understack/go/nautobot-token/nautobot"
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
 
@@ -58,14 +52,6 @@ func (o *options) addProvisionFlags(cmd *cobra.Command) {
 	addFlags(cmd, o.secretOptions.group(), o.ruleOptions.group(), server, cluster, o.outputOptions.group(usualTimeout))
 }
 
-// usualTimeout is the limit for a run that works on one account.
-const usualTimeout = 2 * time.Minute
-
-// secretsInEnvironment is the part of a help text about what has no flag.
-const secretsInEnvironment = `The superuser token can be given in the environment instead of by its Secret,
-as NAUTOBOT_TOKEN, or as NAUTOBOT_TOKEN_FILE, a file that holds it. It has no
-flag: everybody on the machine can see the arguments of a process.`
-
 // runProvision does it all for one Secret: find it, provision it, report.
 func runProvision(cmd *cobra.Command, s *settings, args []string) error {
 	ctx, cancel := s.withTimeout(cmd.Context())
@@ -95,42 +81,4 @@ func runProvision(cmd *cobra.Command, s *settings, args []string) error {
 		recordEvent(cmd.Context(), secret.cluster, "Provisioned", result, err, log)
 	}
 	return o.err()
-}
-
-// newProvisioner makes a Provisioner that connects once, for all Secrets.
-func (s *settings) newProvisioner(cluster *kube.Client, log *slog.Logger) *provision.Provisioner {
-	var mu sync.Mutex
-	var client provision.Nautobot
-	var token provision.Sensitive
-	return &provision.Provisioner{
-		Connect: func(ctx context.Context) (provision.Nautobot, provision.Sensitive, error) {
-			mu.Lock()
-			defer mu.Unlock()
-			var err error
-			if client == nil {
-				client, token, err = s.nautobotClient(ctx, cluster, log)
-			}
-			return client, token, err
-		},
-		Hosts:   s.hosts,
-		Policy:  s.rules,
-		Cluster: s.cluster,
-		Grace:   s.grace,
-		DryRun:  s.dryRun,
-		Now:     time.Now,
-		Log:     log,
-	}
-}
-
-// nautobotClient finds the superuser token. The client connects with its first
-// request.
-func (s *settings) nautobotClient(ctx context.Context, cluster *kube.Client, log *slog.Logger) (provision.Nautobot, provision.Sensitive, error) {
-	token, err := s.superuserToken(ctx, cluster)
-	if err != nil {
-		return nil, token, err
-	}
-	return nautobot.New(nautobot.Config{
-		URL: s.nautobotURL, Roots: s.roots, Token: token,
-		UserAgent: userAgent(), Log: log, Patience: s.patience,
-	}), token, nil
 }

@@ -20,7 +20,7 @@ import (
 // target is the Secret to work on, and where it is.
 type target struct {
 	name      string // NAMESPACE/NAME
-	namespace string
+	namespace string // of a Secret in the cluster
 	source    provision.Source
 	cluster   *kube.Client // nil: not needed
 	inCluster bool         // the Secret comes from the cluster, not from a file
@@ -75,7 +75,10 @@ func clusterTarget(ctx context.Context, s *settings, name string) (target, error
 	if namespace == "" {
 		namespace = cluster.Namespace
 	}
-	return target{namespace + "/" + name, namespace, patientSources(cluster)(namespace, name), cluster, true}, nil
+	return target{
+		name: namespace + "/" + name, namespace: namespace,
+		source: patientSources(cluster)(namespace, name), cluster: cluster, inCluster: true,
+	}, nil
 }
 
 func manifestTarget(ctx context.Context, stdin io.Reader, s *settings) (target, error) {
