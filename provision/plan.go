@@ -147,7 +147,7 @@ var errPasswordIgnored = errors.New("Nautobot took the password and still does n
 type errNoRights struct{ want desired }
 
 func (e errNoRights) Error() string {
-	return fmt.Sprintf("account %q may not read its own tokens: group %q needs a permission for that, which the superuser token's account may not look at",
+	return fmt.Sprintf("account %q may not read its own tokens: group %q needs a permission for that, which the superuser token's account may not look at: run setup, or use a superuser's token",
 		e.want.Username, e.want.ManagedGroup)
 }
 

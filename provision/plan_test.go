@@ -175,7 +175,7 @@ func TestPlanStops(t *testing.T) {
 		missing  = "group one, required by the rule, does not exist in Nautobot: create it first; group two, required by the rule, does not exist in Nautobot: create it first"
 		unowned  = `"openstack" is an account that was not made for this Secret: choose another username, or allow taking it over with --adopt, or adopt: true in the policy's rule`
 		noGroup  = `account "openstack" may not create its token: Nautobot needs the group "managed" with a permission for that, and the superuser token's account may not look at them: run setup, or use a superuser's token`
-		noRights = `account "openstack" may not read its own tokens: group "managed" needs a permission for that, which the superuser token's account may not look at`
+		noRights = `account "openstack" may not read its own tokens: group "managed" needs a permission for that, which the superuser token's account may not look at: run setup, or use a superuser's token`
 		twice    = "Nautobot took the password and still does not accept it over Basic authentication: does something in between drop it, or lock the account?"
 	)
 	adopt := func(d *desired) { d.Rule.Adopt = true }

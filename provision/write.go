@@ -172,7 +172,7 @@ func (w confirmOwner) send(ctx context.Context, r *reconciler) error {
 		return nil
 	}
 	r.lost = true
-	return refuse("account %q was taken over for another Secret at the same time", w.Username)
+	return refuse("account %q was taken over for another Secret at the same time: change the username in one of the two", w.Username)
 }
 
 // verdict is what to do after a write that failed.

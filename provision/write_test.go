@@ -284,7 +284,7 @@ func TestSendChecksAnswers(t *testing.T) {
 	const (
 		otherKey = "create token: Nautobot created one with a key other than the Secret's; it has been deleted"
 		notOurs  = `verify the token: Nautobot does not count it among the tokens of "openstack"`
-		lost     = `account "openstack" was taken over for another Secret at the same time`
+		lost     = `account "openstack" was taken over for another Secret at the same time: change the username in one of the two`
 	)
 	tests := map[string]struct {
 		write   write

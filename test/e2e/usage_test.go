@@ -40,6 +40,8 @@ func TestUsage(t *testing.T) {
 		{name: "NAME and file", more: []string{"-f", "-"}, says: []string{"NAME", "--filename"}},
 		{name: "NAME in upper case", args: []string{"Name", "-n", f.namespace}, says: []string{"NAME"}},
 		{name: "NAME with a path", args: []string{"../x", "-n", f.namespace}, says: []string{"NAME"}},
+		{name: "NAME with a command", args: []string{"x;reboot", "-n", f.namespace}, says: []string{"NAME"}},
+		{name: "NAME with a substitution", args: []string{"$(reboot)", "-n", f.namespace}, says: []string{"NAME"}},
 		{name: "namespace", args: []string{f.name, "-n", "a/b"}, says: []string{"--namespace"}},
 		{name: "no such file", args: []string{"-f", "/not/there.yaml"}, says: []string{"--filename"}},
 		{name: "unknown flag", more: []string{"--no-such-flag"}, says: []string{"--no-such-flag"}},
