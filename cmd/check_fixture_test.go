@@ -115,9 +115,13 @@ func (w *world) putPod(name, labels, status string) {
 
 // putJob puts the Job of the Secret, and its Pod if that has a status.
 func (w *world) putJob(condition, pod string) {
-	w.kube.PutObject(jobObjects, `{"metadata":{"namespace":"nautobot-token","name":"nautobot-token-x7k2p","creationTimestamp":"2026-11-24T09:00:01Z","labels":{"app.kubernetes.io/component":"job"}},
+	w.putJobAt("09:00:01", `"conditions":[`+condition+`]`, pod)
+}
+
+func (w *world) putJobAt(clock, status, pod string) {
+	w.kube.PutObject(jobObjects, `{"metadata":{"namespace":"nautobot-token","name":"nautobot-token-x7k2p","creationTimestamp":"2026-11-24T`+clock+`Z","labels":{"app.kubernetes.io/component":"job"}},
 		"spec":{"template":{"spec":{"containers":[{"name":"provision","args":["provision","nautobot-token","--namespace","openstack"]}]}}},
-		"status":{"conditions":[`+condition+`]}}`)
+		"status":{`+status+`}}`)
 	if pod != "" {
 		w.putPod("nautobot-token-x7k2p-1", `"batch.kubernetes.io/job-name":"nautobot-token-x7k2p"`, pod)
 	}

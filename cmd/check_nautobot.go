@@ -99,8 +99,7 @@ func (s *serverCheck) rule(ctx context.Context) []check.Finding {
 	_, err := s.rules.Allow(provision.Secret{Namespace: s.namespace, Name: s.name}, username)
 	var mend []string
 	if s.release != nil {
-		mend = append(mend, fmt.Sprintf("helm -n %s get values %s", s.release.Namespace, s.release.Name),
-			fmt.Sprintf("helm -n %s upgrade %s charts/nautobot-token --values VALUES", s.release.Namespace, s.release.Name))
+		mend = s.chain.EditValues()
 	}
 	switch {
 	case err == nil:
@@ -219,7 +218,15 @@ func (s *serverCheck) nautobot(ctx context.Context) []check.Finding {
 	default:
 		s.rights(ctx, &r)
 	}
+	if s.nautobotURL != nil && s.jobsHost != "" && s.jobsHost != s.nautobotURL.Host {
+		r.Warn([]string{s.helmTest()}, "the Jobs call Nautobot %q; whether that works is not seen from here", s.jobsHost)
+	}
 	return r.Findings
+}
+
+// helmTest is the command that asks Nautobot as a Job does.
+func (s *serverCheck) helmTest() string {
+	return fmt.Sprintf("helm -n %s test %s --logs", s.release.Namespace, s.release.Name)
 }
 
 // onlyInside tells whether there is no way from here to a name of the cluster.
@@ -233,7 +240,7 @@ func (s *serverCheck) onlyInside(err error) bool {
 // insteadFromInside are ways to look from inside the cluster.
 func (s *serverCheck) insteadFromInside() (commands []string) {
 	if s.release != nil {
-		commands = append(commands, fmt.Sprintf("helm -n %s test %s --logs", s.release.Namespace, s.release.Name))
+		commands = append(commands, s.helmTest())
 	}
 	which := ""
 	if s.name != "" {

@@ -30,6 +30,7 @@ type checker struct {
 	namespace, name string         // of the Secret; empty: none was named
 	policyProblem   error          // of the release's policy
 	untrusted       bool           // where credentials go is not known from somebody who may say so
+	jobsHost        string         // where the release's Jobs look for Nautobot
 	bundle          check.Report   // about the CA bundle of the release
 }
 
@@ -164,6 +165,7 @@ func (c *checker) fromRelease(ctx context.Context) []check.Finding {
 	}
 	c.options = c.given.options
 	if jobs, err := url.Parse(c.release.Setting("NAUTOBOT_URL")); err == nil && jobs.Host != "" {
+		c.jobsHost = jobs.Host
 		c.hostnames = append(c.hostnames, jobs.Host) // from here it may have to be called by another name
 	}
 	if c.url != "" {

@@ -3,6 +3,7 @@ package cmd
 import (
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -153,6 +154,12 @@ func TestCheckFinds(t *testing.T) {
 			},
 			check.Failed, "eventsource/nautobot-token/nautobot-token", "forbidden: it may not list secrets in namespace openstack", "--as=system:serviceaccount:nautobot-token:nautobot-token-watcher",
 		},
+		"EventSource forbidden, its Role is gone": {
+			func(w *world) {
+				w.kube.PutLog("nautobot-token/source", at("09:59:30", `"Failed to watch" err="secrets is forbidden: User \"system:serviceaccount:nautobot-token:nautobot-token-watcher\" cannot list resource \"secrets\" in API group \"\" in the namespace \"openstack\""`))
+			},
+			check.Failed, "eventsource/nautobot-token/nautobot-token", "Make the Role and the RoleBinding again", "helm -n nautobot-token get manifest nautobot-token | kubectl apply -f -",
+		},
 		"Job refused": {
 			func(w *world) {
 				w.kube.PutLog("nautobot-token/sensor", at("09:20:00", `{"level":"error","msg":"Failed to execute a trigger","triggerName":"provision-openstack","error":"jobs.batch is forbidden: exceeded quota: compute"}`))
@@ -214,6 +221,12 @@ func TestCheckFinds(t *testing.T) {
 				w.putJob(`{"type":"Failed","status":"True","reason":"BackoffLimitExceeded"}`, ended(1, `{"level":"ERROR","msg":"failed","error":"superuser token: there is no Secret"}`))
 			},
 			check.Failed, "job/nautobot-token/nautobot-token-x7k2p", "failed (BackoffLimitExceeded), and is not tried again: superuser token: there is no Secret", "nautobot-token/touched",
+		},
+		"Job is tried again": {
+			func(w *world) {
+				w.putJobAt("09:00:01", `"failed":1`, ended(1, `{"level":"ERROR","msg":"failed","error":"superuser token: there is no Secret"}`))
+			},
+			check.Warning, "job/nautobot-token/nautobot-token-x7k2p", "failed once, and is tried again: superuser token: there is no Secret", "logs job",
 		},
 		"a log of another kind": {
 			func(w *world) {
@@ -404,6 +417,18 @@ func TestCheckSeveralReleases(t *testing.T) {
 	}
 }
 
+// That a change has no Job is not said of the Job before it.
+func TestCheckJobOfAnEarlierChange(t *testing.T) {
+	w := newChainWorld(t)
+	w.putJobAt("08:00:01", `"conditions":[{"type":"Complete","status":"True"}]`, "")
+	findings, _ := w.check(t, "nautobot-token")
+	if !slices.ContainsFunc(findings, func(f check.Finding) bool {
+		return f.Object == "job/nautobot-token" && strings.HasPrefix(f.Text, "no Job for the change of the Secret")
+	}) {
+		t.Errorf("findings: %v", findings)
+	}
+}
+
 // From a workstation Nautobot may have to be called by a name that no Secret has.
 func TestCheckByAnotherName(t *testing.T) {
 	w := newChainWorld(t)
@@ -414,8 +439,20 @@ func TestCheckByAnotherName(t *testing.T) {
 	if code != exitDone {
 		t.Errorf("exit code %d: %v", code, findings)
 	}
-	findings, code = w.check(t, "nautobot-token")
+	u, err := url.Parse(w.nautobot.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
 	want := check.Finding{
+		Object: "nautobot/" + u.Host, Status: check.Warning,
+		Text: `the Jobs call Nautobot "nautobot.nautobot.svc"; whether that works is not seen from here`,
+		Mend: []string{"helm -n nautobot-token test nautobot-token --logs"},
+	}
+	if !slices.ContainsFunc(findings, func(f check.Finding) bool { return cmp.Equal(f, want) }) {
+		t.Errorf("want %v in %v", want, findings)
+	}
+	findings, code = w.check(t, "nautobot-token")
+	want = check.Finding{
 		Object: "nautobot/nautobot.nautobot.svc", Status: check.Warning,
 		Text: "not known: nautobot.nautobot.svc is a name for inside the cluster, and cannot be reached from here",
 		Mend: []string{"helm -n nautobot-token test nautobot-token --logs"},

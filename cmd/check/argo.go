@@ -14,6 +14,20 @@ func (c *Chain) upgrade(what string) []string {
 	return []string{fmt.Sprintf("helm -n %s upgrade %s charts/nautobot-token --reuse-values %s", c.release.Namespace, c.release.Name, what)}
 }
 
+// EditValues are the commands with which somebody changes the release's values.
+func (c *Chain) EditValues() []string {
+	helm := fmt.Sprintf("helm -n %s ", c.release.Namespace)
+	return []string{
+		helm + "get values " + c.release.Name + " -o yaml >values.yaml",
+		helm + "upgrade " + c.release.Name + " charts/nautobot-token --values values.yaml",
+	}
+}
+
+// applyManifest is the command that makes what is missing of the release.
+func (c *Chain) applyManifest() string {
+	return fmt.Sprintf("helm -n %s get manifest %s | kubectl apply -f -", c.release.Namespace, c.release.Name)
+}
+
 // kubectl is a command in the release's namespace.
 func (c *Chain) kubectl(format string, args ...any) string {
 	return "kubectl -n " + c.release.Namespace + " " + fmt.Sprintf(format, args...)
@@ -25,7 +39,7 @@ func (c *Chain) unread(r *Report, err error) {
 	case errors.Is(err, kube.ErrNotServed):
 		r.Fail([]string{"kubectl get crd | grep argoproj.io"}, "Argo Events is not installed: the cluster does not know this kind of object")
 	case errors.Is(err, kube.ErrAbsent):
-		r.Fail([]string{fmt.Sprintf("helm -n %s get manifest %s | kubectl apply -f -", c.release.Namespace, c.release.Name)}, "there is none: the release should have one")
+		r.Fail([]string{c.applyManifest()}, "there is none: the release should have one")
 	default:
 		r.Unread(err)
 	}
@@ -76,7 +90,7 @@ func busOf(user kube.ArgoObject) string {
 func (c *Chain) conditions(r *Report, kind string, o kube.ArgoObject) {
 	describe := []string{c.kubectl("describe %s %s", kind, o.Metadata.Name)}
 	if len(o.Status.Conditions) == 0 {
-		r.Fail([]string{"kubectl get pods --all-namespaces -l app.kubernetes.io/part-of=argo-events"}, "the controller of Argo Events has not looked at it yet: is it running?")
+		r.Fail([]string{"kubectl get pods --all-namespaces | grep controller-manager"}, "the controller of Argo Events has not looked at it yet: is it running?")
 	}
 	for _, condition := range o.Status.Conditions {
 		switch {
@@ -181,7 +195,7 @@ func (c *Chain) EventSource(ctx context.Context) []Finding {
 	r.Object += "/" + name
 	c.conditions(&r, "eventsource", source)
 	if c.name != "" && !c.watches(source) {
-		r.Fail(c.upgrade("--values VALUES"), "it does not watch namespace %s: the rules in the values name none of its Secrets, or were changed without an upgrade", c.namespace)
+		r.Fail(c.EditValues(), "it does not watch namespace %s: the rules in the values name none of its Secrets, or were changed without an upgrade", c.namespace)
 	}
 	c.sourceLog(&r, name, c.logs(ctx, &r, "eventsource-name="+name))
 	if r.fine() {

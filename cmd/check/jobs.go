@@ -129,11 +129,11 @@ func (c *Chain) Job(ctx context.Context) []Finding {
 		r.Unread(err)
 		return r.Findings
 	}
+	if secret, err := c.secret(ctx); err == nil && labelled(secret) {
+		c.missed(ctx, &r, job, secret) // which is not about this Job
+	}
 	if job != nil {
 		r.Object += "/" + job.Metadata.Name
-	}
-	if secret, err := c.secret(ctx); err == nil && labelled(secret) {
-		c.missed(ctx, &r, job, secret)
 	}
 	switch {
 	case job == nil:
@@ -149,7 +149,7 @@ func (c *Chain) Job(ctx context.Context) []Finding {
 	default:
 		c.atWork(ctx, &r, job)
 		if r.fine() {
-			r.Warn([]string{c.kubectl("describe job %s", job.Metadata.Name)}, "at work since %s", clock(job.Metadata.CreationTimestamp))
+			r.Warn([]string{c.kubectl("logs job/%s", job.Metadata.Name), c.kubectl("describe job %s", job.Metadata.Name)}, "at work since %s", clock(job.Metadata.CreationTimestamp))
 		}
 	}
 	return r.Findings
@@ -198,11 +198,18 @@ func (c *Chain) atWork(ctx context.Context, r *Report, job *kube.Job) {
 	}
 	if job.Status.Failed > 0 {
 		_, why := lastWords(pods)
-		r.Warn([]string{c.kubectl("logs job/%s", job.Metadata.Name)}, "%d tries have failed, and it is tried again: %s", job.Status.Failed, why)
+		r.Warn([]string{c.kubectl("logs job/%s", job.Metadata.Name)}, "failed %s, and is tried again: %s", times(job.Status.Failed), why)
 	}
 	if !unfinished {
 		c.withoutPod(ctx, r, job)
 	}
+}
+
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
 }
 
 // withoutPod says why a Job has no Pod.
@@ -243,7 +250,7 @@ func (c *Chain) ended(ctx context.Context, r *Report, job *kube.Job) {
 		r.Fail(append(logs, fmt.Sprintf("kubectl -n %s get events --field-selector involvedObject.name=%s", c.namespace, c.name)),
 			"failed with exit code 3, the Secret was refused: %s. The next change of the Secret starts a new Job", why)
 	case 2:
-		r.Fail(append(logs, c.upgrade("--values VALUES")...), "failed with exit code 2, a mistake in the chart's values: %s", why)
+		r.Fail(append(logs, c.EditValues()...), "failed with exit code 2, a mistake in the chart's values: %s", why)
 	default:
 		r.Fail(append(logs, c.Touch(ctx)...), "failed (%s), and is not tried again: %s", word(job.Status.Conditions.Get("Failed").Reason), why)
 	}

@@ -74,7 +74,8 @@ func (c *Chain) sourceLog(r *Report, name string, lines []string) {
 		r.Fail([]string{
 			fmt.Sprintf("kubectl auth can-i list %s -n %s --as=%s", denied.resource, denied.namespace, denied.user),
 			fmt.Sprintf("kubectl -n %s get role,rolebinding -l %s=watcher", denied.namespace, partLabel),
-		}, "forbidden: it may not list %s in namespace %s. With rbac.create=false, create the Role yourself; it recovers on its own", denied.resource, denied.namespace)
+			c.applyManifest(),
+		}, "forbidden: it may not list %s in namespace %s. Make the Role and the RoleBinding again, with rbac.create=false by hand; it recovers on its own", denied.resource, denied.namespace)
 	}
 	line, said := lastSaid(lines, noStream, notPublished, published, notConnected, notReconnected, connectedAgain)
 	switch said {

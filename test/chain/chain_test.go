@@ -190,7 +190,7 @@ func TestSuperuserSecretComesLater(t *testing.T) {
 		}
 		return err
 	})
-	a.wantFinding(t, "warning", "job/nautobot/", "tries have failed, and it is tried again: superuser token: there is no Secret")
+	a.wantFinding(t, "warning", "job/nautobot/", "and is tried again: superuser token: there is no Secret")
 	if err := applySuperuser(t.Context()); err != nil {
 		t.Fatal(redact(err.Error()))
 	}
