@@ -13,12 +13,17 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"github.com/rackerlabs/understack/go/nautobot-token/test/servers"
 )
+
+// nautobotPort is where the Pods of a node reach Nautobot.
+const nautobotPort = 8000
 
 func main() {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -63,12 +68,46 @@ func start(ctx context.Context, args []string) (stop func(), err error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := cluster.InstallArgoEvents(ctx); err != nil {
+		if err := prepareNode(ctx, cluster); err != nil {
 			cluster.Stop()
 			return nil, err
 		}
-		fmt.Printf("export KUBECONFIG=%s\n", cluster.Kubeconfig)
 		return cluster.Stop, nil
 	}
 	return nil, fmt.Errorf("usage: serve nautobot VERSION | serve cluster | serve node | serve prepare")
+}
+
+// prepareNode puts on the node what the chart needs: Argo Events, the image
+// that `make image` has made, and a way to the Nautobot that `make nautobot`
+// has started. A node has neither a registry nor a network to this machine.
+func prepareNode(ctx context.Context, cluster *servers.Cluster) error {
+	if err := cluster.InstallArgoEvents(ctx); err != nil {
+		return err
+	}
+	helm, err := servers.HelmProgram(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("export KUBECONFIG=%s\nexport PATH=%s:$PATH\n", cluster.Kubeconfig, filepath.Dir(helm))
+
+	image, err := filepath.Abs("bin/nautobot-token.tar")
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(image); err != nil {
+		fmt.Fprintln(os.Stderr, "serve: the node has no image of nautobot-token: run `make image` first")
+	} else if err := cluster.LoadImage(ctx, image); err != nil {
+		return err
+	}
+
+	nautobot, err := url.Parse(os.Getenv("NAUTOBOT_URL"))
+	if err != nil {
+		return err
+	}
+	if nautobot.Scheme != "http" {
+		fmt.Fprintln(os.Stderr, "serve: Pods reach no Nautobot: export the NAUTOBOT_URL that `make nautobot` prints first")
+		return nil
+	}
+	fmt.Fprintf(os.Stderr, "serve: Pods reach %s as http://%s:%d\n", nautobot, servers.NodeAddress, nautobotPort)
+	return cluster.Forward(nautobotPort, nautobot.Host)
 }

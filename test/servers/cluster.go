@@ -218,14 +218,24 @@ func (c *Cluster) Expose(port int, host, server string) (authority []byte, err e
 	if err != nil {
 		return nil, err
 	}
+	err = c.relay(port, server, func(listener net.Listener) net.Listener { return tls.NewListener(listener, pair.serverTLS()) })
+	return c.authority.certificatePEM(), err
+}
+
+// Forward is Expose without TLS, and for any host name.
+func (c *Cluster) Forward(port int, server string) error {
+	return c.relay(port, server, func(listener net.Listener) net.Listener { return listener })
+}
+
+func (c *Cluster) relay(port int, server string, wrap func(net.Listener) net.Listener) error {
 	listener, err := c.namespace.listen(fmt.Sprintf("%s:%d", NodeAddress, port))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	c.relays = append(c.relays, startRelay(tls.NewListener(listener, pair.serverTLS()), func(ctx context.Context) (net.Conn, error) {
+	c.relays = append(c.relays, startRelay(wrap(listener), func(ctx context.Context) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "tcp4", server)
 	}))
-	return c.authority.certificatePEM(), nil
+	return nil
 }
 
 // HTTP is a client for servers in the cluster's network, such as Pods.

@@ -179,9 +179,12 @@ func (c *ControlPlane) path(name string) string {
 	return filepath.Join(c.dir, name)
 }
 
+// HelmProgram is the path of the Helm command line. The first time it is built.
+func HelmProgram(ctx context.Context) (string, error) { return helm.build(ctx) }
+
 // Helm runs the Helm command line on the cluster and returns what it printed.
 func (c *ControlPlane) Helm(ctx context.Context, args ...string) (string, error) {
-	path, err := helm.build(ctx)
+	path, err := HelmProgram(ctx)
 	if err != nil {
 		return "", err
 	}
