@@ -2,9 +2,11 @@ package cmd
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/rackerlabs/understack/go/nautobot-token/kube"
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
 
@@ -73,8 +75,14 @@ func runProvision(cmd *cobra.Command, s *settings, args []string) error {
 	}
 
 	result, err := s.newProvisioner(secret.cluster, log).Provision(ctx, secret.source)
-	if errors.Is(err, provision.ErrNoSecret) {
+	namespace, name, _ := strings.Cut(secret.name, "/")
+	switch {
+	case errors.Is(err, provision.ErrNoSecret):
 		err = provision.NewRefusal("%v", err) // it was named on the command line
+	case kube.IsForbidden(err) && !s.rules.Covers(namespace, name):
+		// Whoever may read only the Secrets that rules name finds out no more by trying again.
+		err = s.rules.NoRule(namespace, name)
+		result.Secret = provision.Secret{Namespace: namespace, Name: name}
 	}
 	o.add(log, "secret/"+secret.name, result.Report, err)
 	if secret.inCluster && !s.dryRun {

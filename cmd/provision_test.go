@@ -108,6 +108,28 @@ func TestRotationSupersedesTheOldToken(t *testing.T) {
 	}
 }
 
+// Where the rules name Secrets, so does the right to read them. A Secret that
+// only has the label is refused, and not tried again.
+func TestSecretWithoutRuleThatMayNotBeRead(t *testing.T) {
+	for namespace, want := range map[string]struct {
+		code int
+		text string
+	}{
+		"openstack": {exitRefused, ` refused   policy of operators has no rule for Secret openstack/another: it needs one with namespace: openstack and secrets: that match "another"`},
+		"fleet":     {exitFailed, " failed    read Secret fleet/another: "},
+	} {
+		w := newWorld(t)
+		w.kube.Put(namespace+"/another", map[string]string{"username": "x"})
+		w.kube.RefuseAll(http.StatusForbidden)
+		policy := rulesFile(t, namedRule, fleetRule)
+		got := w.run(t, "provision", "another", "-n", namespace, "--policy", policy)
+		got.stdout = strings.ReplaceAll(got.stdout, policy, "of operators")
+		if got.code != want.code || !strings.Contains(got.stdout, want.text) {
+			t.Errorf("exit code %d, %s, want %d, %s", got.code, got.stdout, want.code, want.text)
+		}
+	}
+}
+
 func TestTextAndJSONAgree(t *testing.T) {
 	tests := map[string]func(*world) []string{
 		"created":   func(*world) []string { return provisionIt },

@@ -63,6 +63,12 @@ func (p Policy) allowRevoke(namespace, name string) error {
 	return nil
 }
 
+// NoRule refuses a Secret that the policy does not cover, whatever is in it.
+func (p Policy) NoRule(namespace, name string) error {
+	return refuse("policy %s has no rule for Secret %s/%s: it needs one with namespace: %s and secrets: that match %q",
+		p.File, namespace, name, namespace, name)
+}
+
 // Covers tells whether there is a rule for a Secret.
 func (p Policy) Covers(namespace, name string) bool { return p.find(namespace, name) >= 0 }
 

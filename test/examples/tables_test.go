@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -50,6 +51,13 @@ func TestTables(t *testing.T) {
 	removeAtEnd(t, append(slices.Clone(g.secrets), s.secrets...))
 	wantRows(t, globalTable, g.secrets)
 	wantRows(t, siteTable, s.secrets)
+
+	// A Secret that no rule names is not read, and another try does not help.
+	unnamed := s.secrets[1]
+	unnamed.Name = "another"
+	if got := s.provision(t, unnamed); got.code != 3 || !strings.Contains(got.stderr, "has no rule for Secret "+unnamed.Namespace+"/another") {
+		t.Errorf("a Secret without a rule: exit code %d\n%s%s", got.code, got.stdout, got.stderr)
+	}
 
 	// Before the operator has made the superuser's token, and before the global
 	// cluster has made the site's, a Job has to try again.
