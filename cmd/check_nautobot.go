@@ -85,7 +85,7 @@ func (s *serverCheck) rule(ctx context.Context) []check.Finding {
 		return r.Findings
 	}
 	if s.rules.File == "" {
-		r.OK("without a policy every Secret may request any account")
+		r.Warn(nil, "not known: the rules are in the chart, which was not found, and --policy is not given")
 		return r.Findings
 	}
 	username, known := "", false

@@ -68,6 +68,14 @@ func TestCheckFinds(t *testing.T) {
 			func(w *world) { w.putExternalSecret(`{"type":"Ready","status":"True"}`, "1d") },
 			check.Failed, "externalsecret/openstack/credential", "refreshInterval", "24h",
 		},
+		"no chart, no policy": {
+			func(w *world) {
+				for _, name := range []string{"nautobot-token-policy", "nautobot-token-job"} {
+					w.kube.RemoveObject(configMaps, "nautobot-token/"+name)
+				}
+			},
+			check.Warning, "rule/openstack/nautobot-token", "the rules are in the chart, which was not found", "",
+		},
 		"no Secret": {
 			func(w *world) { w.kube.Remove("openstack/nautobot-token") },
 			check.Failed, "secret/openstack/nautobot-token", "there is no such Secret", "get secrets",
