@@ -71,7 +71,7 @@ func TestSameVerdict(t *testing.T) {
 	}
 	add(&good, "nautobot.url", "https://nautobot.example.com", "HTTPS://nautobot.example.com:443/", "https://[2001:db8::1]:8443/nautobot/", "https://nautobot.example.com/a%20b", "https://nautobot.example.com/a b",
 		"http://localhost:8080", "http://127.0.0.2", "http://[::1]:8080/", "https://nautobot_1.example.com", "https://nautobot.example.com/api/")
-	add(&bad, "nautobot.url", "", "nautobot.example.com", "ftp://nautobot.example.com", "https://", "https:///x", "https://:443", "https://nautobot.example.com:", "https://nautobot.example.com:x",
+	add(&bad, "nautobot.url", "", "nautobot.example.com", "ftp://nautobot.example.com", "https://", "https:///x", "https://:443", "https://nautobot.example.com:", "https://nautobot.example.com:x", "https://nautobot.example.com:65536", "https://nautobot.example.com:0",
 		"https://user@nautobot.example.com", "https://user:password@nautobot.example.com", "https://nautobot.example.com/?x=y", "https://nautobot.example.com/#x",
 		"https://nauto bot.example.com", "https://nautobot.example.com/%zz", "https://[::1", "http://nautobot.example.com", "http://localhost.example.com")
 	add(&good, "nautobot.hostnames", one(), one("nautobot.internal"), one("nautobot.internal:8443", "[2001:db8::1]:443"), one("NAUTOBOT.internal"))

@@ -14,14 +14,15 @@ import (
 
 // eventTimeout is how long an Event may take. It is not part of --timeout,
 // which may be what ended the run.
-const eventTimeout = 5 * time.Second
+var eventTimeout = 5 * time.Second // tests set it to less
 
 // recordEvent tells the Secret's owner what was changed, or why nothing was, if
 // the cluster lets us. A run that found everything in order records none, nor
-// does one that a signal stopped: the signal ends ctx.
-func recordEvent(ctx context.Context, cluster *kube.Client, reason string, result provision.Result, err error, log *slog.Logger) {
+// does one that a signal stopped: the signal ends ctx. It tells whether further
+// Events make sense: not if this one got no answer.
+func recordEvent(ctx context.Context, cluster *kube.Client, reason string, result provision.Result, err error, log *slog.Logger) bool {
 	if result.Secret.Name == "" || err == nil && !result.Report.Changed() {
-		return
+		return true
 	}
 	message := summary(result.Report)
 	if _, refused := errors.AsType[*provision.Refusal](err); refused {
@@ -34,6 +35,7 @@ func recordEvent(ctx context.Context, cluster *kube.Client, reason string, resul
 	if err := cluster.RecordEvent(ctx, result.Secret, err != nil, reason, oneLine(message), time.Now()); err != nil {
 		log.Debug("no Event was recorded on the Secret", "error", err.Error())
 	}
+	return ctx.Err() == nil
 }
 
 // summary is what a run did in one sentence, for an Event.

@@ -124,6 +124,28 @@ func TestRevokeLongNames(t *testing.T) {
 	w.checkInService(t, map[string]bool{"svc-0": false, "svc-1": false})
 }
 
+// So long that not even the namespace is left in the account's last name.
+func TestRevokeLongClusterName(t *testing.T) {
+	w := newWorld(t)
+	t.Setenv("CLUSTER_NAME", strings.Repeat("c", 140))
+	for i := range 3 {
+		w.putFleet(i, password)
+	}
+	w.run(t, "sync", "-n", "fleet", "-q")
+	w.run(t, "sync", "-n", "fleet").checkSync(t, exitDone, "secrets=3 unchanged=3 changed=0 refused=0 failed=0 revoked=0 noRule=0")
+	for i := range 3 {
+		w.kube.Remove(fmt.Sprintf("fleet/svc-%03d", i))
+	}
+	got := w.run(t, "revoke", "svc-000", "-n", "fleet", "--settle", "1ms", "--limit", "2")
+	if got.code != exitRefused || !strings.Contains(got.stdout, "3 Secrets of namespace fleet have names that are too long") {
+		t.Errorf("exit code %d\n%s", got.code, got.stdout)
+	}
+	if got := w.run(t, "sync", "-n", "fleet", "--prune", "--settle", "0"); !strings.Contains(got.stderr, "unreadableOwner=3") {
+		t.Errorf("prune is silent about them:\n%s", got.stderr)
+	}
+	w.checkInService(t, nil)
+}
+
 // Somebody changed the mark of an account into what no Secret is called: whether
 // its Secret is gone, nobody can tell, and the others do not suffer from it.
 func TestRevokeBesideOwnersThatCannotBeRead(t *testing.T) {

@@ -106,7 +106,7 @@ func (s *settings) checkURL() error {
 	}
 	u, err := url.Parse(s.url)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" ||
-		u.User != nil || strings.ContainsAny(s.url, "?#") || strings.HasSuffix(u.Host, ":") {
+		u.User != nil || strings.ContainsAny(s.url, "?#") || !provision.ValidPort(u) {
 		return fmt.Errorf("%s: want https://HOST[:PORT][/PATH], without user, query or fragment", flagAndVariable("nautobot-url"))
 	}
 	if u.Scheme == "http" && !loopback(u.Hostname()) && !s.insecureHTTP {

@@ -137,9 +137,11 @@ type syncRun struct {
 	out     *outcome
 	log     *slog.Logger
 	events  context.Context // of the Events, which --timeout does not end
-	seen    seen
-	unread  []string // namespaces whose Secrets could not be listed
-	tally   *tally
+	// noEvents ends them: the API server takes none.
+	noEvents context.CancelFunc
+	seen     seen
+	unread   []string // namespaces whose Secrets could not be listed
+	tally    *tally
 }
 
 func runSync(cmd *cobra.Command, s *settings) error {
@@ -159,7 +161,9 @@ func runSync(cmd *cobra.Command, s *settings) error {
 	// the time of all others.
 	s.patience = max(leastPatience, s.timeout/10)
 	cluster.Log, cluster.Patience = log, s.patience
-	r := &syncRun{settings: s, cluster: cluster, out: s.newOutcome(stdout), log: log, events: cmd.Context(), tally: t}
+	events, noEvents := context.WithCancel(cmd.Context())
+	defer noEvents()
+	r := &syncRun{settings: s, cluster: cluster, out: s.newOutcome(stdout), log: log, events: events, noEvents: noEvents, tally: t}
 	return r.run(ctx)
 }
 
@@ -336,8 +340,8 @@ func (r *syncRun) done(reason string, count func(provision.Report, error)) func(
 		}
 		count(result.Report, err)
 		r.out.add(log, object, result.Report, err)
-		if !r.dryRun {
-			recordEvent(r.events, r.cluster, reason, result, err, log)
+		if !r.dryRun && !recordEvent(r.events, r.cluster, reason, result, err, log) {
+			r.noEvents() // thousands of Secrets must not wait for theirs
 		}
 	}
 }

@@ -3,9 +3,11 @@ package cmd
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -562,6 +564,29 @@ func TestNotGone(t *testing.T) {
 			}
 			w.checkInService(t, nil)
 		})
+	}
+}
+
+// An API server that does not answer to an Event delays a sync once, not for each
+// Secret.
+func TestSyncDoesNotWaitForEvents(t *testing.T) {
+	defer func(before time.Duration) { eventTimeout = before }(eventTimeout)
+	eventTimeout = 100 * time.Millisecond
+	w := fleet(t, 20)
+	var asked atomic.Int32
+	w.kube.Intercept(func(r *http.Request, _ int) http.Handler {
+		if !strings.HasSuffix(r.URL.Path, "/events") {
+			return nil
+		}
+		asked.Add(1)
+		return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body) // or the end of the connection is not seen
+			<-r.Context().Done()
+		})
+	})
+	w.run(t, "sync", "-n", "fleet", "-q").checkSync(t, exitDone, "secrets=20 unchanged=0 changed=20 refused=0 failed=0 revoked=0 noRule=0")
+	if n := asked.Load(); n < 1 || n > 4 {
+		t.Errorf("%d Events were sent, want 1 to 4, as many as are sent at the same time", n)
 	}
 }
 

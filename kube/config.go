@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 )
@@ -58,6 +59,9 @@ func Connect(kubeconfig, context, userAgent string) (*Client, error) {
 	namespace, _, err := loader.Namespace()
 	if err != nil {
 		return nil, err
+	}
+	if validation.IsDNS1123Label(namespace) != nil { // asked for anything there, an API server says that there is none
+		return nil, errors.New("the namespace of the context is not a valid name: want lower-case letters, digits and -")
 	}
 	config.UserAgent = userAgent
 	config.WarningHandler = rest.NoWarnings{}

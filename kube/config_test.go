@@ -30,6 +30,7 @@ func TestConnectFindsTheCluster(t *testing.T) {
 		"by the second, if the first is gone": {variable: missing + string(filepath.ListSeparator) + two, namespace: "two"},
 		"in the home directory":               {home: one, namespace: "one"},
 		"by a context without a namespace":    {flag: one, context: "bare", namespace: "default"},
+		"by a context of no namespace":        {flag: write(t, server.Kubeconfig("One")), err: "the namespace of the context is not a valid name"},
 		"by no context of that name":          {flag: one, context: "nosuch", err: "there is no context with that name"},
 		"not where the flag says":             {flag: missing, variable: one, err: "no such file or directory"},
 		"not where KUBECONFIG says":           {variable: missing, err: "no cluster is configured"},

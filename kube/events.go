@@ -41,7 +41,7 @@ func (c *Client) RecordEvent(ctx context.Context, secret provision.Secret, warni
 		Source:              eventSource{Component: component},
 		ReportingController: component,
 	}
-	err := reworded(c.rest.Post().Namespace(secret.Namespace).Resource("events").Body(&e).Do(ctx).Error())
+	err := reworded(c.rest.Post().Namespace(secret.Namespace).Resource("events").MaxRetries(0).Body(&e).Do(ctx).Error())
 	if err != nil {
 		return oneLine(err)
 	}

@@ -157,7 +157,10 @@ func TestCertificateIsNotWaitedFor(t *testing.T) {
 // Events are sent once: they tell of what was done, and must not delay it.
 func TestEventsAreNotWaitedFor(t *testing.T) {
 	server := newServer(t)
-	server.RefuseAll(http.StatusServiceUnavailable)
+	server.Intercept(always(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Retry-After", "1")
+		kubetest.Refuse(http.StatusTooManyRequests).ServeHTTP(w, r)
+	})))
 	err := connect(t, server).RecordEvent(t.Context(), provision.Secret{Namespace: "openstack", Name: "n"}, true, "Refused", "m", now)
 	if err == nil {
 		t.Error("no error")

@@ -3,6 +3,7 @@ package provision
 import (
 	"errors"
 	"net/url"
+	"strconv"
 	"strings"
 	"unicode"
 )
@@ -77,12 +78,18 @@ func parseHost(text string) (host, error) {
 	if bare && u.Host != strings.TrimPrefix(text, "https://") { // a path, a query or a fragment
 		return host{}, errHost
 	}
-	port := u.Port()
-	if port == "" && strings.HasSuffix(u.Host, ":") {
+	if !ValidPort(u) {
 		return host{}, errHost
 	}
+	port := u.Port()
 	if port != "" {
 		port = ownPort(port)
 	}
 	return host{bareName(u.Hostname()), port}, nil
+}
+
+// ValidPort tells whether a URL has no port, or one that can be.
+func ValidPort(u *url.URL) bool {
+	number, err := strconv.ParseUint(u.Port(), 10, 16)
+	return err == nil && number > 0 || u.Port() == "" && !strings.HasSuffix(u.Host, ":")
 }

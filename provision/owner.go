@@ -74,7 +74,7 @@ func (o Owner) made(token Token) bool {
 
 // isService tells whether an account was made by this program.
 func isService(user User) bool {
-	return slices.Contains([]string{firstName, firstNameOpening, firstNameRevoked}, user.FirstName) && strings.Contains(user.LastName, "/")
+	return slices.Contains([]string{firstName, firstNameOpening, firstNameRevoked}, user.FirstName) && strings.ContainsAny(user.LastName, "/~")
 }
 
 // isRevoked tells whether this program deactivated the account.
@@ -98,8 +98,16 @@ func shorten(text string, limit int, separator string) string {
 		return text
 	}
 	sum := sha256.Sum256([]byte(text))
-	tail := separator + hex.EncodeToString(sum[:8])
+	tail := separator + hex.EncodeToString(sum[:tailBytes])
 	return strings.ToValidUTF8(text[:min(len(text), limit-len(tail))], "") + tail
+}
+
+const tailBytes = 8 // of the hash
+
+// leftOf is as much of a prefix of owners as is left in a last name that was too
+// long.
+func leftOf(prefix string) string {
+	return prefix[:min(len(prefix), maxLastName-len("~")-2*tailBytes)]
 }
 
 // sameShortened compares what Nautobot stores with a text. Versions before the

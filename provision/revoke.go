@@ -202,7 +202,7 @@ type census struct {
 // that ends the search.
 func (r *Revocation) missing(ctx context.Context, nautobot Nautobot, prefix string, present func(Owner) bool, failed func(Owner, error)) (found census, err error) {
 	without := 0
-	for user, err := range nautobot.UsersUnder(ctx, prefix) {
+	for user, err := range nautobot.UsersUnder(ctx, leftOf(prefix)) {
 		if err != nil {
 			return found, err
 		}
@@ -211,7 +211,7 @@ func (r *Revocation) missing(ctx context.Context, nautobot Nautobot, prefix stri
 		case !isService(user) || !user.Active:
 		case !ok:
 			found.unreadable++
-		case owner.Cluster != r.Cluster || slices.Contains(found.missing, owner):
+		case !strings.HasPrefix(user.LastName, prefix) || slices.Contains(found.missing, owner):
 		case present(owner):
 			found.there++
 		case r.Policy.allowRevoke(owner.Namespace, owner.Name) != nil:

@@ -12,7 +12,7 @@
 
 {{/* The part of a URL before its path, and names of hosts: a host or an IPv6 address in brackets, and a port. */}}
 {{- define "nautobot-token.hostPattern" -}}
-(\[[0-9A-Fa-f:.]+\]|[^][/?#@:,<>"^|{}\\%\x60\x00-\x20\x7f]+)(:[0-9]+)?
+(\[[0-9A-Fa-f:.]+\]|[^][/?#@:,<>"^|{}\\%\x60\x00-\x20\x7f]+)(:0*([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?
 {{- end -}}
 
 {{- define "nautobot-token.checkNautobot" -}}
