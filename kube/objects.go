@@ -59,11 +59,15 @@ func (c *Client) list(ctx context.Context, at location, which Selection, into an
 	var all []json.RawMessage
 	for seen := (continued{}); ; {
 		var page struct {
+			Kind     string
 			Metadata struct{ Continue string }
 			Items    []json.RawMessage
 		}
 		if err := c.read(ctx, at, query, &page); err != nil {
 			return err
+		}
+		if !strings.HasSuffix(page.Kind, "List") {
+			return errNotKubernetes
 		}
 		all = append(all, page.Items...)
 		if page.Metadata.Continue == "" {

@@ -57,15 +57,19 @@ func TestObjectsThatCannotBeRead(t *testing.T) {
 		t.Error("an answer of another shape is taken")
 	}
 	noCanary(t, err)
+	server.Intercept(always(kubetest.Answer(http.StatusOK, "application/json", `{"status":"`+canary+`"}`)))
+	if pods, err := List(t.Context(), client, Pods, Selection{Namespace: "here"}); err == nil {
+		t.Errorf("any JSON is a list of %d Pods", len(pods))
+	}
 }
 
 func TestListReadsAllPages(t *testing.T) {
 	server := newServer(t)
 	server.Intercept(func(r *http.Request, _ int) http.Handler {
 		if r.URL.Query().Get("continue") == "next" {
-			return kubetest.Answer(http.StatusOK, "application/json", `{"metadata":{},"items":[{"metadata":{"name":"b"}}]}`)
+			return kubetest.Answer(http.StatusOK, "application/json", `{"kind":"PodList","metadata":{},"items":[{"metadata":{"name":"b"}}]}`)
 		}
-		return kubetest.Answer(http.StatusOK, "application/json", `{"metadata":{"continue":"next"},"items":[{"metadata":{"name":"a"}}]}`)
+		return kubetest.Answer(http.StatusOK, "application/json", `{"kind":"PodList","metadata":{"continue":"next"},"items":[{"metadata":{"name":"a"}}]}`)
 	})
 	pods, err := List(t.Context(), connect(t, server), Pods, Selection{Labels: "a=b", Fields: "c=d"})
 	if err != nil || len(pods) != 2 || pods[0].Metadata.Name+pods[1].Metadata.Name != "ab" {
@@ -85,7 +89,7 @@ func TestListInACircle(t *testing.T) {
 	server := newServer(t)
 	server.Intercept(always(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next := map[string]string{"": "a", "a": "b", "b": "a"}[r.URL.Query().Get("continue")]
-		kubetest.Answer(http.StatusOK, "application/json", `{"metadata":{"continue":"`+next+`"},"items":[]}`).ServeHTTP(w, r)
+		kubetest.Answer(http.StatusOK, "application/json", `{"kind":"PodList","metadata":{"continue":"`+next+`"},"items":[]}`).ServeHTTP(w, r)
 	})))
 	if _, err := List(t.Context(), connect(t, server), Pods, Selection{}); err == nil || len(server.Requests()) != 3 {
 		t.Errorf("error %v after %d requests, want one after 3", err, len(server.Requests()))
