@@ -16,7 +16,7 @@
 //	reconcile.go  observe, plan, apply, until nothing is left to do
 //	report.go     what was done
 //
-// provision.go does that for one Secret, sync.go for many; revoke.go ends the
+// provision.go does that for one Secret, sync.go for many; revoke.go and prune.go end the
 // accounts of Secrets that are gone, and setup.go makes a provisioner's account.
 // errors.go says what an error means: a *Refusal cannot work before somebody
 // changes something, anything else may work next time.
