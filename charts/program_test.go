@@ -96,7 +96,7 @@ func TestSameVerdict(t *testing.T) {
 	add(&good, "rules", rule("usernames", one("svc-*@example.com", "a.b+c_d", "Svc", "..")), rule("secrets", one(long(253))))
 	add(&bad, "rules", rule("secrets", one("a", "svc@example.com")), rule("secrets", one("Svc")), rule("secrets", one("..")), rule("secrets", one("a..*")), rule("secrets", one("*-")), rule("secrets", one(long(254))))
 	add(&good, "rules", rule("groups", one("read only", "a/b")), rule("groups", one(long(150))))
-	add(&bad, "rules", rule("groups", one("")), rule("groups", one("a", " b")), rule("groups", one(long(151))))
+	add(&bad, "rules", rule("groups", one("")), rule("groups", one("a", " b")), rule("groups", one("a\u00a0")), rule("groups", one("a\tb")), rule("groups", one(long(151))))
 	add(&good, "rules", rule("adoptFrom", one("openstack/nautobot-token", "iad3.prod/openstack/*")), rule("adoptFrom", one("old?/openstack/nautobot-token")))
 	add(&bad, "rules", rule("adoptFrom", one("openstack")), rule("adoptFrom", one("")), rule("adoptFrom", one("a/b", "/b")), rule("adoptFrom", one("a/b/c/d")), rule("adoptFrom", one("a/b c")))
 	add(&bad, "rules", rule("superuser", "yes"), rule("superUser", true))

@@ -94,7 +94,7 @@ const (
 	noRules  = "rules: want a list with at least one item"
 	aString  = "want a string (numbers, yes and no in quotes)"
 	aList    = "want a list with at least one item"
-	aGroup   = "managedGroup: want the name of a group: 1 to 150 characters, without white space around it"
+	aGroup   = "managedGroup: want the name of a group: 1 to 150 characters, without white space around it or control characters"
 	noYAML   = "want one policy in YAML: "
 	smallest = "rules:\n- namespace: a\n  usernames: [b]\n"
 )
@@ -126,6 +126,7 @@ var badPolicies = map[string]struct{ text, want string }{
 
 	"a managed group without a name":        {"managedGroup: \"\"\n" + smallest, aGroup},
 	"a managed group with a blank":          {"managedGroup: \"a \"\n" + smallest, aGroup},
+	"a managed group with an escape":        {"managedGroup: \"a\\x9bb\"\n" + smallest, aGroup},
 	"a managed group that is too long":      {"managedGroup: " + strings.Repeat("ü", 151) + "\n" + smallest, aGroup},
 	"a managed group without a value":       {"managedGroup:\n" + smallest, "managedGroup: " + aString},
 	"a managed group that is a list":        {"managedGroup: [a]\n" + smallest, "managedGroup: " + aString},

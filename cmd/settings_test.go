@@ -312,7 +312,7 @@ func TestOtherMistakes(t *testing.T) {
 		"kubectl's dry run":        {with("--dry-run=client"), nil, "nautobot-token: --dry-run: want no value, or true or false: there is only one kind of dry run, which reads everything and writes nothing" + help},
 		"detailed-exitcode alone":  {with("--detailed-exitcode"), nil, "nautobot-token: --detailed-exitcode works only with --dry-run" + help},
 		"a policy and a rule":      {with("--policy", "x", "--adopt-from", "a/b/c"), nil, "nautobot-token: --adopt-from cannot be combined with --policy (NAUTOBOT_TOKEN_POLICY): the policy's rules decide that" + help},
-		"a group without a name":   {with("--group="), nil, "nautobot-token: --group: want the name of a group: 1 to 150 characters, without white space around it" + help},
+		"a group without a name":   {with("--group="), nil, "nautobot-token: --group: want the name of a group: 1 to 150 characters, without white space around it or control characters" + help},
 		"an owner that is a token": {with("--adopt-from=" + key), nil, "nautobot-token: --adopt-from: want NAMESPACE/NAME or CLUSTER/NAMESPACE/NAME, as in the last name of the account" + help},
 		"no URL":                   {provisionIt, map[string]string{"NAUTOBOT_URL": " "}, "nautobot-token: --nautobot-url (NAUTOBOT_URL) is required: the URL of Nautobot" + help},
 		"no cluster at all": {

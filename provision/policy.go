@@ -6,6 +6,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -139,8 +140,8 @@ func (r Rule) Validate() (key string, err error) {
 
 // validateGroup finds what is wrong with the name of a group.
 func validateGroup(name string) error {
-	if name == "" || name != strings.TrimSpace(name) || utf8.RuneCountInString(name) > maxGroupName {
-		return fmt.Errorf("want the name of a group: 1 to %d characters, without white space around it", maxGroupName)
+	if name == "" || name != strings.TrimSpace(name) || utf8.RuneCountInString(name) > maxGroupName || strings.ContainsFunc(name, unicode.IsControl) {
+		return fmt.Errorf("want the name of a group: 1 to %d characters, without white space around it or control characters", maxGroupName)
 	}
 	return nil
 }

@@ -42,7 +42,7 @@
 {{- define "nautobot-token.checkRules" -}}
 {{- $glob := `[A-Za-z0-9@.+_*?-]+` -}}
 {{- $secret := `[a-z0-9*?]([a-z0-9*?-]*[a-z0-9*?])?(\.[a-z0-9*?]([a-z0-9*?-]*[a-z0-9*?])?)*` -}}
-{{- $group := `^\S(.{0,148}\S)?$` -}}
+{{- $group := `^[^\s\pZ\p{Cc}]([^\p{Cc}]{0,148}[^\s\pZ\p{Cc}])?$` -}}
 {{- if not .Values.rules -}}
 {{- fail "rules is empty, so nothing would be watched and every Secret refused: give at least one rule, such as --set-json 'rules=[{\"namespace\":\"openstack\",\"usernames\":[\"*-openstack\"]}]'" -}}
 {{- end -}}
@@ -78,12 +78,12 @@
 {{- end -}}
 {{- range .groups -}}
 {{- if not (regexMatch $group .) -}}
-{{- fail (printf "rules[%d].groups: want the name of a group: 1 to 150 characters, without white space around it" $i) -}}
+{{- fail (printf "rules[%d].groups: want the name of a group: 1 to 150 characters, without white space around it or control characters" $i) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
 {{- if not (regexMatch $group .Values.managedGroup) -}}
-{{- fail "managedGroup: want the name of a group: 1 to 150 characters, without white space around it" -}}
+{{- fail "managedGroup: want the name of a group: 1 to 150 characters, without white space around it or control characters" -}}
 {{- end -}}
 {{- if hasSuffix "-provisioners" .Values.managedGroup -}}
 {{- fail "managedGroup: the groups of provisioners end in -provisioners: choose another name" -}}
