@@ -104,6 +104,7 @@ func finish(ctx context.Context, command *cobra.Command, stdout *checkedWriter, 
 		_, _ = fmt.Fprintf(command.ErrOrStderr(), "See '%s --help'.\n", command.CommandPath())
 	}
 	if stopped, ok := errors.AsType[stoppedError](context.Cause(ctx)); ok && code != exitDone && code != exitPending {
+		tell(stopped.Error()) // an error may only say what was waited for
 		return exitSignal + int(stopped.signal)
 	}
 	return code

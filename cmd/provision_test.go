@@ -368,6 +368,9 @@ func TestSignalEndsTheRunAfterTheRequestInFlight(t *testing.T) {
 		if len(requests) != n || requests[n-1].Status == 0 {
 			t.Errorf("signal at request %d: %v were sent", n, requests)
 		}
+		if !strings.HasSuffix(got.stderr, "nautobot-token: stopped by a signal: terminated\n") {
+			t.Errorf("signal at request %d: the last line does not say so: %s", n, got.stderr)
+		}
 		if got.code != exitSignal+int(syscall.SIGTERM) {
 			t.Errorf("signal at request %d: exit code %d, want 143; %s", n, got.code, got.stderr)
 		}

@@ -6,6 +6,10 @@
 // that several can run at once, and nothing is left after Stop, nor after the
 // death of the program that started it.
 //
+// A cluster is a control plane put together differently: cluster.go, node.go,
+// image.go, relay.go, namespace_linux.go and argo_events.go are about that one,
+// and use the parts of kubernetes.go, pki.go, process.go and build.go.
+//
 // What takes minutes is done once and kept in the cache directory (see
 // CacheDir): building programs from Go modules, installing with pip, and
 // migrating Nautobot's empty database. Programs that share the cache take turns
