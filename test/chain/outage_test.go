@@ -171,23 +171,26 @@ func TestBusLost(t *testing.T) {
 	e.renewToken()
 	e.put(t, e.credential())
 	e.refresh(t)
-	for _, label := range []string{"sensor-name=", "eventsource-name="} {
-		gone, err := pods(t.Context(), label+byExternalSecret)
-		if err != nil {
+	const sensor, source = "sensor-name=", "eventsource-name="
+	gone := map[string][]corev1.Pod{}
+	for _, label := range []string{sensor, source} {
+		if gone[label], err = pods(t.Context(), label+byExternalSecret); err != nil {
 			t.Fatal(err)
 		}
-		removePods(t, label+byExternalSecret)
-		eventually(t, func(ctx context.Context) error { return renewed(ctx, label+byExternalSecret, gone) })
-		if label == "sensor-name=" {
-			eventually(t, func(ctx context.Context) error {
-				stream, err := bus(ctx, byExternalSecret)
-				if err == nil && stream.State.Consumers != 1 {
-					err = errors.New("the Sensor does not listen yet")
-				}
-				return err
-			})
-		}
 	}
+	removePods(t, sensor+byExternalSecret)
+	untilBusOfThree(t, func(ctx context.Context) error {
+		if err := renewed(ctx, sensor+byExternalSecret, gone[sensor]); err != nil {
+			return err
+		}
+		stream, err := bus(ctx, byExternalSecret)
+		if err == nil && stream.State.Consumers != 1 {
+			err = errors.New("the Sensor does not listen yet")
+		}
+		return err
+	}, sensor)
+	removePods(t, source+byExternalSecret)
+	eventually(t, func(ctx context.Context) error { return renewed(ctx, source+byExternalSecret, gone[source]) })
 	eventually(t, e.usable)
 }
 
