@@ -17,8 +17,6 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 )
 
 // With the admission policy the Sensor's own token creates the chart's Jobs, and
@@ -119,21 +117,13 @@ func asSensor(t *testing.T, r *release) func(batchv1.Job) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := rest.HTTPClientFor(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(client.CloseIdleConnections)
+	client, host := clientFor(t, kubeconfig)
 	return func(job batchv1.Job) string {
 		body, err := json.Marshal(job)
 		if err != nil {
 			t.Fatal(err)
 		}
-		response, err := client.Post(fmt.Sprintf("%s/apis/batch/v1/namespaces/%s/jobs?dryRun=All", config.Host, job.Namespace), "application/json", bytes.NewReader(body))
+		response, err := client.Post(fmt.Sprintf("%s/apis/batch/v1/namespaces/%s/jobs?dryRun=All", host, job.Namespace), "application/json", bytes.NewReader(body))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -129,17 +129,9 @@ func (r *release) apply(t *testing.T, secrets []document) {
 		}
 		r.secrets = append(r.secrets, secret)
 	}
-	config, err := clientcmd.BuildConfigFromFlags("", r.kubeconfig)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := rest.HTTPClientFor(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.CloseIdleConnections()
+	client, host := clientFor(t, r.kubeconfig)
 	for _, secret := range r.secrets {
-		path := fmt.Sprintf("%s/api/v1/namespaces/%s/secrets/%s", config.Host, secret.Namespace, secret.Name)
+		path := fmt.Sprintf("%s/api/v1/namespaces/%s/secrets/%s", host, secret.Namespace, secret.Name)
 		for deadline := time.Now().Add(10 * time.Minute); ; {
 			response, err := client.Get(path)
 			if err != nil {
@@ -154,6 +146,20 @@ func (r *release) apply(t *testing.T, secrets []document) {
 			}
 		}
 	}
+}
+
+// clientFor speaks to the API server as a kubeconfig says.
+func clientFor(t *testing.T, kubeconfig string) (client *http.Client, host string) {
+	t.Helper()
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if client, err = rest.HTTPClientFor(config); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.CloseIdleConnections)
+	return client, config.Host
 }
 
 // A result is what a run printed, and its exit code.
