@@ -129,9 +129,9 @@ func (c *Chain) sensorLog(ctx context.Context, r *Report, sensor kube.ArgoObject
 	case busIsNew:
 		r.Fail(c.renewBoth(name), "the bus came back empty (%s): it no longer knows the EventSource and the Sensor", said)
 	case noPeers:
-		bus := busOf(sensor)
-		r.Fail([]string{c.kubectl("delete pod -l %s", Quote("eventbus-name="+bus))},
-			"the servers of the new bus do not see each other (%s): start them again. Never do that to a bus without volumes that has worked", said)
+		// All at once can end the same way.
+		r.Fail([]string{c.kubectl("rollout restart statefulset %s", Quote("eventbus-"+busOf(sensor)+"-js"))},
+			"the servers of the new bus do not count each other (%s): start one after the other", said)
 	case notConnected, notReconnected:
 		r.Fail([]string{c.kubectl("get eventbus")}, "it does not reach the bus")
 	}

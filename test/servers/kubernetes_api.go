@@ -26,11 +26,12 @@ func (c *ControlPlane) Apply(ctx context.Context, manifests []byte) error {
 	})
 }
 
-// Delete removes the objects of a YAML text, as far as they exist. Only their
+// Delete removes the objects of a YAML text, as far as they exist, and what
+// belongs to them: without asking, the API leaves the Pods of a Job. Only their
 // kinds and names count.
 func (c *ControlPlane) Delete(ctx context.Context, manifests []byte) error {
 	return c.eachObject(ctx, manifests, func(objectPath string, _ []byte) error {
-		_, err := c.send(ctx, http.MethodDelete, objectPath, "", nil)
+		_, err := c.send(ctx, http.MethodDelete, objectPath+"?propagationPolicy=Background", "", nil)
 		if status := new(statusError); errors.As(err, &status) && status.code == http.StatusNotFound {
 			return nil
 		}
