@@ -47,7 +47,7 @@ demo: build ## run the program against a fake Nautobot, and show what it prints
 
 .PHONY: test
 test: ## run the tests that need no server
-	go test -timeout 30m ./...
+	go test -timeout 60m ./...
 
 .PHONY: thorough
 thorough: ## run every interleaving and every fault of sync, revoke and prune (half an hour)
