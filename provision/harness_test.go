@@ -362,11 +362,16 @@ func (w *world) checkAccount(t tb) {
 func (w *world) checkOwners(t tb) {
 	t.Helper()
 	for _, user := range w.nautobot.Snapshot().Users {
-		for _, token := range w.nautobot.Tokens(user.Username) {
-			owner, marked := strings.CutPrefix(token.Description, "nautobot-token: ")
-			if marked && owner != user.LastName && !user.Inactive && token.Expires.IsZero() {
-				t.Errorf("account %q belongs to %q, and a token of %q opens it", user.Username, user.LastName, owner)
-			}
+		w.checkTokens(t, user)
+	}
+}
+
+func (w *world) checkTokens(t tb, user nautobottest.User) {
+	t.Helper()
+	for _, token := range w.nautobot.Tokens(user.Username) {
+		owner, marked := strings.CutPrefix(token.Description, "nautobot-token: ")
+		if marked && owner != user.LastName && !user.Inactive && token.Expires.IsZero() {
+			t.Errorf("account %q belongs to %q, and a token of %q opens it", user.Username, user.LastName, owner)
 		}
 	}
 }
