@@ -180,7 +180,7 @@ func (l location) explain(err error) error {
 	return ErrNotServed
 }
 
-// IsForbidden tells whether an error of this package is the lack of a right.
+// IsForbidden reports whether an error of this package is the lack of a right.
 func IsForbidden(err error) bool {
 	return errors.As(err, new(MayNotError)) || apiForbids(err)
 }

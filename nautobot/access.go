@@ -49,7 +49,7 @@ func toReferences(groups []provision.Group) []nb.BulkWritableCableRequestStatus 
 	return refs
 }
 
-// GroupExists tells whether there is a group of exactly that name.
+// GroupExists reports whether there is a group of exactly that name.
 func (c *Client) GroupExists(ctx context.Context, name string) (bool, error) {
 	if name == "" {
 		return false, errors.New("find group: an empty name would match every group")

@@ -40,11 +40,11 @@ const (
 	shownOfKey   = 6  // characters that begin a token's display
 )
 
-// masked tells whether a key is missing, shortened, or replaced by dots or the
+// masked reports whether a key is missing, shortened, or replaced by dots or the
 // like except for its end. A holder can choose a key that looks like that.
 func masked(key string) bool { return len(strings.Trim(key, ".*•…")) <= shortenedKey }
 
-// hidden tells whether a key is masked and cannot have been chosen like that.
+// hidden reports whether a key is masked and cannot have been chosen like that.
 func hidden(key string) bool { return masked(key) && utf8.RuneCountInString(key) < keyLength }
 
 func toToken(t token) provision.Token {
@@ -70,7 +70,7 @@ func owner(display string) string {
 	return name
 }
 
-// Authenticate tells whether the login opens the account, whatever rights the
+// Authenticate reports whether the login opens the account, whatever rights the
 // account has.
 func (c *Client) Authenticate(ctx context.Context, login provision.Login) error {
 	if !login.Password.Empty() {

@@ -235,7 +235,7 @@ func (d direct) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// serve tells whether the server answered in full.
+// serve reports whether the server answered in full.
 func (d direct) serve(w http.ResponseWriter, req *http.Request) (whole bool) {
 	defer func() {
 		if broken := recover(); broken != nil && broken != any(http.ErrAbortHandler) {

@@ -545,7 +545,7 @@ func (w *world) intercept(f func(r nautobottest.Request, n int) nautobottest.Fau
 	})
 }
 
-// ends tells whether a request takes an account out of service.
+// ends reports whether a request takes an account out of service.
 func ends(r nautobottest.Request) bool {
 	return r.Method == http.MethodDelete && strings.HasPrefix(r.Path, "/api/users/users/") || strings.Contains(string(r.Body), `"is_active":false`)
 }

@@ -150,7 +150,7 @@ func (w *world) foreigners() (users []nautobottest.User) {
 	return users
 }
 
-// stopped tells whether only a person can get a run for the Secret going again.
+// stopped reports whether only a person can get a run for the Secret going again.
 func (w *loopWalk) stopped() bool {
 	name := w.secret["username"]
 	user, ok := w.nautobot.User(name)

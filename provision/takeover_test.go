@@ -14,7 +14,7 @@ import (
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
 
-// opens tells whether a token opens an account.
+// opens reports whether a token opens an account.
 func (w *world) opens(t *testing.T, token string) bool {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.nautobot.URL+"/api/users/config/", nil)

@@ -75,7 +75,7 @@ func ofRelease(ctx context.Context, c *Chain, kind kube.Resource[kube.ArgoObject
 	return found[0], nil
 }
 
-// byExternalSecret tells whether the release watches ExternalSecrets, as far as
+// byExternalSecret reports whether the release watches ExternalSecrets, as far as
 // that is known.
 func (c *Chain) byExternalSecret(ctx context.Context) bool {
 	if c.release == nil {
@@ -112,7 +112,7 @@ func forceSync(namespace, name string) string {
 	return fmt.Sprintf(`kubectl -n %s annotate externalsecret %s force-sync="$(date +%%s)" --overwrite`, namespace, name)
 }
 
-// watches tells whether the release watches the Secret's namespace.
+// watches reports whether the release watches the Secret's namespace.
 func (c *Chain) watches(source kube.ArgoObject) bool {
 	for _, entry := range source.Spec.Resource {
 		if entry.Namespace == c.namespace || entry.Namespace == "" {

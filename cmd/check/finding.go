@@ -69,7 +69,7 @@ func (r *Report) Unread(err error) {
 	r.Fail(nil, "not known: %v", err)
 }
 
-// fine tells whether nothing is wrong so far.
+// fine reports whether nothing is wrong so far.
 func (r *Report) fine() bool { return len(r.Findings) == 0 }
 
 // Link looks at one link of the chain.

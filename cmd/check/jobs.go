@@ -112,7 +112,7 @@ func complete(job *kube.Job) bool { return job.Status.Conditions.Get("Complete")
 
 func failed(job *kube.Job) bool { return job.Status.Conditions.Get("Failed").Status == "True" }
 
-// AtWork tells whether the last Job of the Secret has not ended yet.
+// AtWork reports whether the last Job of the Secret has not ended yet.
 func (c *Chain) AtWork(ctx context.Context) bool {
 	if c.release == nil {
 		return false
