@@ -81,7 +81,7 @@ func apiForbids(err error) bool {
 }
 
 // noNamespace reports whether the API server says that there is no such
-// namespace: the Role that allowed to read its Secrets went with it.
+// namespace: the Role that allowed reading its Secrets went with it.
 func (c *Client) noNamespace(ctx context.Context, name string) bool {
 	return isGone(c.rest.Get().Resource("namespaces").Name(name).MaxRetries(0).Do(ctx).Error(), "namespaces", name)
 }

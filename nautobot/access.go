@@ -16,7 +16,7 @@ import (
 type group struct {
 	ID      int
 	Name    string
-	Display string // the name too, also for those who may not see the group
+	Display string // the name again, even for those who may not see the group
 }
 
 func (g *group) check() error { return want(g.ID != 0 && g.Name+g.Display != "") }

@@ -35,8 +35,8 @@ func (t *token) check() error {
 }
 
 const (
-	keyLength    = 40 // of the tokens that Nautobot takes over REST
-	shortenedKey = 8  // characters: no token that anybody sets up is so short
+	keyLength    = 40 // of the tokens that Nautobot accepts over REST
+	shortenedKey = 8  // characters: no token that anybody sets up is this short
 	shownOfKey   = 6  // characters that begin a token's display
 )
 
@@ -88,8 +88,8 @@ var errNoBasic = errors.New("Basic authentication does not reach Nautobot: somet
 
 // authenticateByPassword asks for tokens, the only thing that Nautobot returns
 // for a password. It refuses a wrong password, missing credentials and a missing
-// right with the same status, in words that may be translated. What they mean
-// shows by comparison: with the words for a login that is certainly wrong, and
+// right with the same status, in words that may be translated. What they mean is
+// found by comparing them with the words for a login that is certainly wrong, and
 // for no login at all.
 func (c *Client) authenticateByPassword(ctx context.Context, login provision.Login) error {
 	const operation = "check password"
