@@ -97,7 +97,7 @@ func TestMissingSecretIsLookedForAgain(t *testing.T) {
 	}
 }
 
-// The pauses do not outlast the run.
+// The end of the run ends the pauses.
 func TestMissingSecretIsLookedForUntilTheEnd(t *testing.T) {
 	defer func(before time.Duration) { pauseBetweenLooks = before }(pauseBetweenLooks)
 	pauseBetweenLooks = time.Hour
