@@ -9,7 +9,7 @@ import (
 	"github.com/rackerlabs/understack/go/nautobot-token/kube/kubetest"
 )
 
-// Where the API has the kinds of a chain.
+// The API paths of the kinds in a chain.
 const (
 	configMaps      = "/api/v1/configmaps"
 	podObjects      = "/api/v1/pods"
@@ -36,7 +36,7 @@ func metadata(name, component, more string) string {
 
 // newChainWorld is a world with an installed chart whose chain works: the Secret
 // came from an ExternalSecret, its Job is complete, and its account is there. The
-// chart says where Nautobot is, and not the environment.
+// chart, not the environment, says where Nautobot is.
 func newChainWorld(t *testing.T) *world {
 	t.Helper()
 	w := newWorld(t)
@@ -61,7 +61,7 @@ func newChainWorld(t *testing.T) *world {
 	return w
 }
 
-// at is a time in a log, and a text behind it.
+// at is a time in a log, followed by a text.
 func at(clock, text string) string {
 	return strings.TrimSuffix("2026-11-24T"+clock+".5Z "+text, " ")
 }

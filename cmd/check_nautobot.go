@@ -37,7 +37,7 @@ func newServerCheck(c *checker, chain *check.Chain) *serverCheck {
 	return s
 }
 
-// keys looks at the data of the Secret, with the eyes of provision.
+// keys looks at the data of the Secret, the way provision does.
 func (s *serverCheck) keys(ctx context.Context) []check.Finding {
 	r := check.Report{Object: "keys/" + s.namespace + "/" + s.name}
 	account, err := s.parsed(ctx)
@@ -154,7 +154,7 @@ func (s *serverCheck) createSuperuser() string {
 		check.Quote(s.superuserNamespace()), check.Quote(s.superuserName()), check.Quote(s.tokenKeys()[0]))
 }
 
-// A check does not wait for a Nautobot that is away, and gives a slow one time.
+// A check does not wait for a Nautobot that is down, but gives a slow one time.
 const (
 	checkTimeout = 8 * time.Second
 	checkPause   = time.Hour // longer than any run: no request is sent again
@@ -229,7 +229,8 @@ func (s *serverCheck) helmTest() string {
 	return fmt.Sprintf("helm -n %s test %s --logs", s.release.Namespace, s.release.Name)
 }
 
-// onlyInside tells whether there is no way from here to a name of the cluster.
+// onlyInside reports whether the host is a name inside the cluster that cannot be
+// reached from here.
 func (s *serverCheck) onlyInside(err error) bool {
 	dial, ok := errors.AsType[*net.OpError](err)
 	host := s.nautobotURL.Hostname()
@@ -255,7 +256,8 @@ func (s *serverCheck) insteadFromInside() (commands []string) {
 	return commands
 }
 
-// rights asks as little as tells whether the token's account may do its work.
+// rights asks only what it takes to tell whether the token's account may do its
+// work.
 func (s *serverCheck) rights(ctx context.Context, r *check.Report) {
 	token, err := s.token(ctx)
 	if err != nil {

@@ -29,7 +29,7 @@ type checker struct {
 	release         *check.Release // nil: none was found
 	namespace, name string         // of the Secret; empty: none was named
 	policyProblem   error          // of the release's policy
-	untrusted       bool           // where credentials go is not known from somebody who may say so
+	untrusted       bool           // nobody who may say so has said where credentials go
 	jobsHost        string         // where the release's Jobs look for Nautobot
 	bundle          check.Report   // about the CA bundle of the release
 }
@@ -140,9 +140,9 @@ func (c *checker) findRelease(ctx context.Context) ([]check.Finding, error) {
 	return r.Findings, nil
 }
 
-// fromRelease takes from the installed chart what nobody has given. Whoever can
-// make a ConfigMap can put the chart's labels on it: where credentials go, and
-// whose they are, is taken only from a namespace that can be trusted.
+// fromRelease takes from the installed chart what was not given. Whoever can
+// create a ConfigMap can put the chart's labels on it, so where credentials go,
+// and whose they are, is taken only from a namespace that can be trusted.
 func (c *checker) fromRelease(ctx context.Context) []check.Finding {
 	if c.release == nil {
 		return nil
@@ -192,7 +192,7 @@ func (c *checker) trustBundle(ctx context.Context) {
 	var bundle string
 	bundle, c.bundle = c.release.CA(ctx, c.cluster)
 	if bundle != "" {
-		c.roots, _ = rootsWith([]byte(bundle)) // the finding says it if there is none in it
+		c.roots, _ = rootsWith([]byte(bundle)) // if it has none, the finding says so
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/rackerlabs/understack/go/nautobot-token/cmd/check"
 )
 
-// Where all is well every link is ok, and nothing is written.
+// If all is well, every link is ok, and nothing is written.
 func TestCheckAllIsWell(t *testing.T) {
 	w := newChainWorld(t)
 	got := w.run(t, "check", "nautobot-token")
@@ -34,8 +34,8 @@ func TestCheckAllIsWell(t *testing.T) {
 	}
 }
 
-// Each way in which the chain can be broken is a finding of its link, with the
-// words that people look for, and with what mends it.
+// Each way in which the chain can be broken is a finding about its link, with the
+// words that people look for, and with what fixes it.
 func TestCheckFinds(t *testing.T) {
 	for name, c := range map[string]struct {
 		broken func(*world)
@@ -328,7 +328,7 @@ func (w *world) check(t *testing.T, args ...string) ([]check.Finding, int) {
 	return findings, got.code
 }
 
-// What was wrong and is over does not count.
+// What was wrong but is over does not count.
 func TestCheckForgetsWhatIsOver(t *testing.T) {
 	w := newChainWorld(t)
 	w.kube.PutLog("nautobot-token/sensor", strings.Join([]string{
@@ -376,8 +376,8 @@ func TestCheckMayNotRead(t *testing.T) {
 	}
 }
 
-// Anybody can put the chart's labels on a ConfigMap: nothing secret goes to where
-// that points before a person has named its namespace.
+// Anybody can put the chart's labels on a ConfigMap: nothing secret goes where it
+// points until a person has named its namespace.
 func TestCheckSendsNothingToWhereAForgedReleasePoints(t *testing.T) {
 	w := newChainWorld(t)
 	for _, name := range []string{"nautobot-token-policy", "nautobot-token-job"} {
@@ -425,7 +425,7 @@ func TestCheckSeveralReleases(t *testing.T) {
 	}
 }
 
-// That a change has no Job is not said of the Job before it.
+// A missing Job for a change is not blamed on the Job before it.
 func TestCheckJobOfAnEarlierChange(t *testing.T) {
 	w := newChainWorld(t)
 	w.putJobAt("08:00:01", `"conditions":[{"type":"Complete","status":"True"}]`, "")
@@ -437,7 +437,7 @@ func TestCheckJobOfAnEarlierChange(t *testing.T) {
 	}
 }
 
-// From a workstation Nautobot may have to be called by a name that no Secret has.
+// From a workstation, Nautobot may have to be called by a name that is in no Secret.
 func TestCheckByAnotherName(t *testing.T) {
 	w := newChainWorld(t)
 	job := "            - {name: NAUTOBOT_URL, value: https://nautobot.nautobot.svc}"
@@ -470,7 +470,7 @@ func TestCheckByAnotherName(t *testing.T) {
 	}
 }
 
-// Commands are for copying: what somebody wrote into an object is one word of them.
+// Commands are for copying: what somebody wrote into an object stays a single word.
 func TestCheckQuotes(t *testing.T) {
 	w := newChainWorld(t)
 	w.kube.PutObject(sensors, `{`+metadata("nautobot-token", "sensor", "")+`,"spec":{"eventBusName":"$(id)' x"},"status":{"conditions":[`+deployed+`]}}`)

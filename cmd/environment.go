@@ -9,9 +9,9 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// environment names the variables. They stay text: the flags parse them. What
-// has no flag is a secret, or a file with one, and never becomes a flag,
-// because everybody on the machine can see the arguments of a process.
+// environment names the variables. Their values stay text: the flags parse them.
+// A variable without a flag holds a secret, or names a file with one, and never
+// becomes a flag: everybody on the machine can see the arguments of a process.
 type environment struct {
 	URL                string `envconfig:"NAUTOBOT_URL" flag:"nautobot-url"`
 	InsecureHTTP       string `envconfig:"NAUTOBOT_INSECURE_HTTP" flag:"insecure-http"`

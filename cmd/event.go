@@ -18,8 +18,8 @@ var eventTimeout = 5 * time.Second // tests set it to less
 
 // recordEvent tells the Secret's owner what was changed, or why nothing was, if
 // the cluster lets us. A run that found everything in order records none, nor
-// does one that a signal stopped: the signal ends ctx. It tells whether further
-// Events make sense: not if this one got no answer.
+// does one that a signal stopped: the signal ends ctx. It reports whether more
+// Events are worth trying: not if this one got no answer.
 func recordEvent(ctx context.Context, cluster *kube.Client, reason string, result provision.Result, err error, log *slog.Logger) bool {
 	if result.Secret.Name == "" || err == nil && !result.Report.Changed() {
 		return true

@@ -22,7 +22,7 @@ const (
 	exitDone    = 0
 	exitFailed  = 1 // may work next time
 	exitUsage   = 2
-	exitRefused = 3 // cannot work before somebody changes something
+	exitRefused = 3 // cannot work until somebody changes something
 	exitPending = 4 // --dry-run --detailed-exitcode: changes are pending
 	exitSignal  = 128
 )
@@ -42,7 +42,7 @@ func (e codeError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 type outcome struct {
 	printer          *printer
 	detailedExitcode bool
-	refusedOK        bool // a Secret that is refused is told, and does not count
+	refusedOK        bool // refused Secrets are reported, but do not count
 
 	mu                       sync.Mutex
 	failed, refused, changed bool
@@ -104,7 +104,7 @@ func finish(ctx context.Context, command *cobra.Command, stdout *checkedWriter, 
 		_, _ = fmt.Fprintf(command.ErrOrStderr(), "See '%s --help'.\n", command.CommandPath())
 	}
 	if stopped, ok := errors.AsType[stoppedError](context.Cause(ctx)); ok && code != exitDone && code != exitPending {
-		tell(stopped.Error()) // an error may only say what was waited for
+		tell(stopped.Error()) // the error may say only what the run was waiting for
 		return exitSignal + int(stopped.signal)
 	}
 	return code

@@ -43,7 +43,7 @@ func pemFile(t *testing.T, certificate *x509.Certificate) string {
 func TestNautobotBehindTLS(t *testing.T) {
 	w := newWorld(t)
 	secure := httptest.NewUnstartedServer(w.nautobot)
-	secure.Config.ErrorLog = log.New(io.Discard, "", 0) // it tells of bad certificates
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0) // it reports bad certificates
 	secure.StartTLS()
 	defer secure.Close()
 	t.Setenv("NAUTOBOT_URL", secure.URL)
@@ -71,7 +71,7 @@ func TestSignalIsTheCauseOfTheContext(t *testing.T) {
 		}
 		for err, want := range map[error]int{
 			codeError(exitFailed):  128 + int(signal),
-			codeError(exitRefused): 128 + int(signal), // may be one only because the run was stopped
+			codeError(exitRefused): 128 + int(signal), // perhaps only because the run was stopped
 			usagef("no file"):      128 + int(signal),
 			codeError(exitPending): exitPending,
 			nil:                    exitDone, // all was done
@@ -86,8 +86,8 @@ func TestSignalIsTheCauseOfTheContext(t *testing.T) {
 	}
 }
 
-// Of several objects the one that may work next time decides, or it would not
-// be tried again.
+// Of several objects, the one that may work next time decides, or it would not be
+// tried again.
 func TestFailureBeatsRefusal(t *testing.T) {
 	failure, refusal := errors.New("failed"), provision.NewRefusal("refused")
 	changed := provision.Report{Changes: []provision.Change{{Object: "user/a", Action: provision.Created}}}
@@ -212,7 +212,7 @@ func start(t *testing.T, args ...string) *exec.Cmd {
 }
 
 // A reader of the log that hangs up, as head does, does not end the run between
-// two writes: here the account has a password for the moment.
+// two writes, when the account has a temporary password.
 func TestClosedPipeDoesNotStopTheRun(t *testing.T) {
 	w := newWorld(t)
 	w.kube.Put("openstack/nautobot-token", map[string]string{"username": username, "token": key})
@@ -274,7 +274,7 @@ func TestSecondSignalEndsTheProgramAtOnce(t *testing.T) {
 	again := time.NewTicker(10 * time.Millisecond)
 	defer again.Stop()
 	for {
-		_ = program.Process.Signal(syscall.SIGTERM) // two that come together are one
+		_ = program.Process.Signal(syscall.SIGTERM) // two that arrive together count as one
 		select {
 		case <-again.C:
 			continue
@@ -301,7 +301,7 @@ func TestProcess(t *testing.T) {
 		t.Errorf("standard output is %q", &stdout)
 	}
 
-	// Nautobot is away: the process says that it waits, and stops waiting.
+	// Nautobot is unavailable: the process says that it waits, and stops waiting.
 	w.nautobot.Intercept(func(nautobottest.Request, int) nautobottest.Fault {
 		return nautobottest.Answer(503, "text/html", "<html>")
 	})
@@ -328,7 +328,7 @@ func TestProcess(t *testing.T) {
 }
 
 // net/http has a log of its own, in which it quotes what a server sends after
-// the end of an answer: nothing of it shows.
+// the end of an answer: none of that shows.
 func TestNothingShowsOfWhatAServerSendsTooMuch(t *testing.T) {
 	w := newWorld(t)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

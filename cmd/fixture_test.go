@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 }
 
 // The Secret of most tests, and everything that must never show. The characters of the
-// passwords are those that URLs, JSON and HTML write in another way.
+// passwords are those that URLs, JSON and HTML escape.
 const (
 	username    = "svc-openstack"
 	password    = `canary-Passw0rd/7f3a"&<9c1e'`
@@ -111,7 +111,7 @@ func (w *world) runWith(ctx context.Context, t *testing.T, stdin string, args ..
 	return output{code, stdout.String(), stableLog(stderr.String())}
 }
 
-// noSecret reports secrets in a text, in any form, and does not show them.
+// noSecret reports secrets in a text, in any form, without showing them.
 func noSecret(t *testing.T, w *world, what, text string) {
 	t.Helper()
 	for i, secret := range []string{password, newPassword, kubetest.Token} {

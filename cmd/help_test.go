@@ -15,7 +15,7 @@ import (
 )
 
 // Everybody on the machine can see the arguments of a process: no flag takes a
-// secret, and those settings that are secrets have no flag.
+// secret, and settings that are secrets have no flag.
 func TestNoFlagTakesASecret(t *testing.T) {
 	var secret []string
 	for field := range reflect.TypeFor[environment]().Fields() {
@@ -26,7 +26,7 @@ func TestNoFlagTakesASecret(t *testing.T) {
 	if diff := cmp.Diff([]string{"NAUTOBOT_TOKEN", "NAUTOBOT_TOKEN_FILE"}, secret); diff != "" {
 		t.Errorf("variables without a flag (-want +got):\n%s", diff)
 	}
-	// A new flag comes onto this list once somebody has thought about it.
+	// A new flag is added to this list once somebody has thought about it.
 	harmless := strings.Fields(`namespace filename username policy superuser group adopt adopt-from exclusive
 		nautobot-url insecure-http nautobot-ca-file nautobot-hostname superuser-secret superuser-secret-key rotation-grace
 		kubeconfig context cluster dry-run detailed-exitcode output log-format log-level verbose timeout version
@@ -67,7 +67,7 @@ func TestHelp(t *testing.T) {
 	golden(t, "help", bare.String())
 }
 
-// --help tells the variable of every flag that has one, and every exit code.
+// --help shows the variable of every flag that has one, and every exit code.
 func TestHelpIsComplete(t *testing.T) {
 	for _, command := range []string{"provision", "sync", "revoke"} {
 		text, err := os.ReadFile(filepath.Join("testdata", command+"-help.golden"))

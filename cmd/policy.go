@@ -16,9 +16,9 @@ import (
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
 
-// policyFile is a policy as it is written. A tag says where a list may be
-// empty: anywhere else one reader would take an empty list for everything, and
-// another for nothing.
+// policyFile is a policy as it is written. A tag says where a list may be empty:
+// anywhere else, one reader would take an empty list to mean everything, and
+// another to mean nothing.
 type policyFile struct {
 	ManagedGroup *string    `json:"managedGroup"`
 	Rules        []ruleFile `json:"rules"`
@@ -48,8 +48,8 @@ func readPolicy(ctx context.Context, file string) (provision.Policy, error) {
 	return policy, err
 }
 
-// mostMistakes is how many are told: check reads a policy of whoever wrote the
-// ConfigMap.
+// mostMistakes is how many are reported: check reads the policy of whoever wrote
+// the ConfigMap.
 const mostMistakes = 20
 
 // parsePolicy is strict: anything unknown, and anything ambiguous, is a mistake.
@@ -108,14 +108,14 @@ func parsePolicy(text []byte) (provision.Policy, error) {
 	return policy, nil
 }
 
-// matchesNothing tells whether no Secret can have a name like this glob.
+// matchesNothing reports whether no Secret can have a name that matches the glob.
 func matchesNothing(glob string) bool {
 	return validation.IsDNS1123Subdomain(strings.NewReplacer("*", "x", "?", "x").Replace(glob)) != nil
 }
 
-// mistakesIn finds what cannot be read as the type, each by its path. A value that
-// is null, or a list that is empty, is never what was meant: a key that lost
-// its value would otherwise count as one that was left out.
+// mistakesIn finds what cannot be read as the type, each with its path. A null
+// value or an empty list is never what was meant: a key that lost its value would
+// otherwise count as one that was left out.
 func mistakesIn(path string, value any, want reflect.Type, mayBeEmpty bool) []string {
 	mistake := func(text string) []string {
 		return []string{strings.TrimPrefix(path+": "+text, ": ")}

@@ -181,7 +181,7 @@ var badPolicies = map[string]struct{ text, want string }{
 	"aliases that multiply":                {aliasBomb(), noYAML + "document contains excessive aliasing"},
 }
 
-// aliasBomb is YAML that would grow to 10^10 texts.
+// aliasBomb is YAML that would grow to 10^10 strings.
 func aliasBomb() string {
 	text := "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n"
 	for i := '1'; i <= '9'; i++ {
@@ -219,7 +219,7 @@ func TestReadPolicy(t *testing.T) {
 		t.Errorf("got file %q and %d rules, want %q and 2", policy.File, len(policy.Rules), file)
 	}
 
-	// The largest that is taken, and one byte more: that is not even parsed.
+	// The largest file that is accepted; one byte more, and it is not even parsed.
 	filler := everyKeyPolicy + "#" + strings.Repeat("x", maxFile-len(everyKeyPolicy)-1)
 	write(filler)
 	if _, err := readPolicy(t.Context(), file); err != nil {

@@ -79,7 +79,7 @@ func (p *printer) tell(object string, report provision.Report, err error) {
 	_, _ = p.out.Write(lines.Bytes()) // finish looks at the error
 }
 
-// text is the line for people. Without " (dry run)" a dry run's is the same.
+// text is the line for people. A dry run's differs only by " (dry run)".
 func (r row) text(width int) string {
 	suffix := ""
 	if r.DryRun {
@@ -95,7 +95,7 @@ func (r row) text(width int) string {
 }
 
 // clean removes from every text what could begin a second line. Some of the
-// texts are Nautobot's.
+// texts come from Nautobot.
 func (r *row) clean() {
 	r.Object = oneLine(r.Object)
 	r.Fields, r.Notes = oneLineEach(r.Fields), oneLineEach(r.Notes)
@@ -109,8 +109,8 @@ func oneLineEach(texts []string) []string {
 	return clean
 }
 
-// oneLine is a text without what could begin a second line or control a
-// terminal, wherever the text comes from.
+// oneLine is a text, from wherever it comes, without what could begin a second
+// line or control a terminal.
 func oneLine(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) {

@@ -11,7 +11,7 @@ import (
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
 
-// What Nautobot or an error says cannot begin a line of its own, nor steer a
+// What Nautobot or an error says cannot begin a line of its own, nor control a
 // terminal.
 func TestOneObjectIsOneLine(t *testing.T) {
 	const evil = "x\nuser/evil created\r\v\f\u0085\u2028\u2029\x1b[2J\x7f\u202e\x00\xff"

@@ -80,7 +80,7 @@ func runProvision(cmd *cobra.Command, s *settings, args []string) error {
 	case errors.Is(err, provision.ErrNoSecret):
 		err = provision.NewRefusal("%v", err) // it was named on the command line
 	case kube.IsForbidden(err) && !s.rules.Covers(namespace, name):
-		// Whoever may read only the Secrets that rules name finds out no more by trying again.
+		// Whoever may read only the Secrets that rules name learns nothing more by trying again.
 		err = s.rules.NoRule(namespace, name)
 		result.Secret = provision.Secret{Namespace: namespace, Name: name}
 	}

@@ -108,8 +108,8 @@ func TestRotationSupersedesTheOldToken(t *testing.T) {
 	}
 }
 
-// Where the rules name Secrets, so does the right to read them. A Secret that
-// only has the label is refused, and not tried again.
+// If the rules name Secrets, so does the right to read them. A Secret that only
+// has the label is refused, and not tried again.
 func TestSecretWithoutRuleThatMayNotBeRead(t *testing.T) {
 	for namespace, want := range map[string]struct {
 		code int
@@ -253,7 +253,7 @@ func TestRefusals(t *testing.T) {
 }
 
 // What may work next time is exit 1, in bounded time, and the Secret's owner is
-// told, even where the time is over.
+// told, even if time has run out.
 func TestFailures(t *testing.T) {
 	tests := map[string]struct {
 		prepare func(*testing.T, *world)
@@ -344,7 +344,7 @@ func TestNautobotThatComesBackIsWaitedFor(t *testing.T) {
 		`level=WARN msg="waiting for Nautobot" secret=openstack/nautobot-token error="find user: Nautobot answered 503" pause=500ms`+"\n")
 }
 
-// Every request in turn is the last one: it is finished, and none follows.
+// Each request in turn is the last one: it is finished, and none follows.
 func TestSignalEndsTheRunAfterTheRequestInFlight(t *testing.T) {
 	for n := 1; ; n++ {
 		w := newWorld(t)

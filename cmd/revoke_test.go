@@ -100,8 +100,8 @@ func TestRevokeRefused(t *testing.T) {
 	}
 }
 
-// A name that is too long for the account's can only be compared: which of such
-// Secrets are gone, nobody can tell.
+// A name that is too long for the account's can only be compared: nobody can tell
+// which of such Secrets are gone.
 func TestRevokeLongNames(t *testing.T) {
 	w := newWorld(t)
 	name := func(i int) string { return fmt.Sprintf("%s-%d", strings.Repeat("n", 200), i) }
@@ -146,8 +146,8 @@ func TestRevokeLongClusterName(t *testing.T) {
 	w.checkInService(t, nil)
 }
 
-// Somebody changed the mark of an account into what no Secret is called: whether
-// its Secret is gone, nobody can tell, and the others do not suffer from it.
+// Somebody changed the mark of an account into something that names no Secret:
+// nobody can tell whether its Secret is gone, and the others do not suffer.
 func TestRevokeBesideOwnersThatCannotBeRead(t *testing.T) {
 	for _, name := range []string{"..", "100%", "Upper", "a b", "-", "a/b", "\x1b[2J\u202e"} {
 		w := provisioned(t)

@@ -17,7 +17,7 @@ func Main() int {
 	// A reader that hangs up must not end the run between two writes. Output
 	// that cannot be printed is an error in itself, see finish.
 	signal.Ignore(syscall.SIGPIPE)
-	// net/http has a log of its own, and quotes in it what a server sent too much.
+	// net/http has a log of its own, and quotes there what a server sends beyond its answer.
 	log.SetOutput(io.Discard)
 	ctx, stop := untilSignal(context.Background())
 	defer stop()
@@ -63,8 +63,8 @@ it again changes nothing.`,
 	}
 	root.Flags().BoolVar(&version, "version", false, "print the version, like the version command")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		// A command with a typing error has its flags read as those of the root,
-		// which has none of them.
+		// If the command is misspelt, its flags are read as the root's, which has
+		// none of them.
 		if args := cmd.Flags().Args(); !cmd.HasParent() && len(args) > 0 {
 			return noCommand(args[0])
 		}
@@ -80,8 +80,8 @@ func noCommand(name string) error {
 	return usagef("there is no command %q", name)
 }
 
-// newHelpCommand is cobra's, except that a command that does not exist is a
-// mistake.
+// newHelpCommand is cobra's, except that naming a command that does not exist is
+// a mistake.
 func newHelpCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [command]",

@@ -144,7 +144,8 @@ func (s *settings) readRoots(ctx context.Context) error {
 	return nil
 }
 
-// rootsWith returns the system's CAs and those of a bundle; false: it has none.
+// rootsWith returns the system's CAs and those of a bundle; false: the bundle has
+// none.
 func rootsWith(bundle []byte) (*x509.CertPool, bool) {
 	roots, err := x509.SystemCertPool()
 	if err != nil {
@@ -167,7 +168,7 @@ func (s *settings) checkCluster() error {
 	return nil
 }
 
-// checkPolicy reads the policy file, or makes the one rule of the flags.
+// checkPolicy reads the policy file, or makes a single rule from the flags.
 func (s *settings) checkPolicy(ctx context.Context, flags *pflag.FlagSet) error {
 	if s.policy != "" {
 		for _, flag := range []string{"superuser", "group", "adopt", "adopt-from", "exclusive"} {

@@ -28,8 +28,8 @@ func read(t *testing.T, args ...string) (*settings, error) {
 
 const policyText = "rules:\n- namespace: openstack\n  usernames: ['*']\n"
 
-// Every setting that has a variable: the flag counts before the variable, the
-// variable before the default, and an empty variable counts as absent.
+// Every setting that has a variable: the flag takes precedence over the variable,
+// the variable over the default, and an empty variable counts as absent.
 func TestSettingsComeFromFlagThenEnvironmentThenDefault(t *testing.T) {
 	one, two := write(t, policyText), write(t, policyText)
 	ca, otherCA := testCA(t), testCA(t)
@@ -90,8 +90,8 @@ func TestSettingsComeFromFlagThenEnvironmentThenDefault(t *testing.T) {
 	}
 }
 
-// What is wrong in a setting is told by the name of the flag and of the
-// variable, wherever it comes from, and never by its value.
+// A mistake in a setting is reported by the names of flag and variable, wherever
+// the setting comes from, and never by its value.
 func TestMistakesNameFlagAndVariable(t *testing.T) {
 	const (
 		aURL      = "want https://HOST[:PORT][/PATH], without user, query or fragment"
@@ -156,7 +156,7 @@ func TestMistakesNameFlagAndVariable(t *testing.T) {
 		tested[tc.flag] = true
 		for from, args := range map[string][]string{"flag": {"--" + tc.flag + "=" + tc.value}, "environment": nil} {
 			if tc.flag == "kubeconfig" && from == "environment" {
-				continue // kubectl's way: files that are not there are passed over
+				continue // as kubectl does: files that are not there are skipped
 			}
 			t.Run(name+", from the "+from, func(t *testing.T) {
 				w := newWorld(t)
@@ -192,7 +192,7 @@ func TestMistakesNameFlagAndVariable(t *testing.T) {
 	}
 }
 
-// What is harmless in a value is taken.
+// What is harmless in a value is accepted.
 func TestSettingsAreTakenAsTheyAreMeant(t *testing.T) {
 	emptyEnvironment(t)
 	for variable, value := range map[string]string{
@@ -374,7 +374,7 @@ func TestPlainHTTPIsForLoopbackAndForThoseWhoAllowIt(t *testing.T) {
 	}
 }
 
-// Logs are for people on a terminal only: /dev/null is a device, too.
+// Logs are for people only on a terminal: /dev/null is a device too.
 func TestLogsAreTextOnATerminal(t *testing.T) {
 	emptyEnvironment(t)
 	for device, want := range map[string]string{"/dev/ptmx": "*slog.TextHandler", "/dev/null": "*slog.JSONHandler"} {

@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Setup makes what is missing, keeps the token in a file that nobody else may
+// Setup creates what is missing, keeps the token in a file that nobody else may
 // read, and writes nothing the second time.
 func TestSetup(t *testing.T) {
 	w := newWorld(t)
@@ -85,7 +85,7 @@ func TestSetupTakesTheManagedGroupOfThePolicy(t *testing.T) {
 	t.Error("the provisioners have no permission")
 }
 
-// Names that YAML takes for something else have to survive the file.
+// Names that YAML would take for something else have to survive the file.
 func TestSetupReadsWhatItWrote(t *testing.T) {
 	w := newWorld(t)
 	file := filepath.Join(t.TempDir(), "p.yaml")

@@ -30,7 +30,7 @@ func TestSecretFromAManifest(t *testing.T) {
 	w.runWith(t.Context(), t, manifest, "provision", "-f", "-", "--dry-run").check(t, exitDone, byName.stdout, "")
 	w.run(t, "provision", "-f", file, "-n", "openstack", "--dry-run").check(t, exitDone, byName.stdout, "")
 
-	// With the superuser token in the environment no cluster is needed at all.
+	// With the superuser token in the environment, no cluster is needed.
 	t.Setenv("NAUTOBOT_TOKEN", w.nautobot.Token)
 	t.Setenv("KUBECONFIG", "/nowhere")
 	before := len(w.kube.Requests())
@@ -69,7 +69,7 @@ func TestManifestThatIsWrong(t *testing.T) {
 	}
 }
 
-// A Secret that is deleted and created again is missing for a moment.
+// A Secret that is deleted and recreated is missing for a moment.
 func TestMissingSecretIsLookedForAgain(t *testing.T) {
 	secrets := func(w *world) (n int) {
 		for _, request := range w.kube.Requests() {
@@ -97,7 +97,7 @@ func TestMissingSecretIsLookedForAgain(t *testing.T) {
 	}
 }
 
-// The end of the run is not waited for.
+// The end of the run ends the pauses.
 func TestMissingSecretIsLookedForUntilTheEnd(t *testing.T) {
 	defer func(before time.Duration) { pauseBetweenLooks = before }(pauseBetweenLooks)
 	pauseBetweenLooks = time.Hour

@@ -34,7 +34,7 @@ func (s *settings) takeToken(ctx context.Context, env environment) error {
 }
 
 // superuserToken is the one from the environment, or else from the superuser
-// Secret. Its errors are never refusals: the Secret may well come a little later.
+// Secret. Its errors are never refusals: the Secret may well appear a little later.
 func (s *settings) superuserToken(ctx context.Context, cluster *kube.Client) (provision.Sensitive, error) {
 	if !s.token.Empty() {
 		return s.token, nil

@@ -56,8 +56,8 @@ func TestSuperuserTokenComesFrom(t *testing.T) {
 	}
 }
 
-// The usual ways to get a token wrong are named, wherever it comes from, and
-// nothing of it is shown.
+// The usual ways to get a token wrong are named, wherever it comes from, and no
+// part of it is shown.
 func TestSuperuserTokenThatIsWrong(t *testing.T) {
 	for text, want := range map[string]string{
 		"Token " + key:      "the token begins with Token or Bearer: give the token alone",

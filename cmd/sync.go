@@ -137,7 +137,7 @@ type syncRun struct {
 	out     *outcome
 	log     *slog.Logger
 	events  context.Context // of the Events, which --timeout does not end
-	// noEvents ends them: the API server takes none.
+	// noEvents ends them: the API server accepts none.
 	noEvents context.CancelFunc
 	seen     seen
 	unread   []string // namespaces whose Secrets could not be listed
@@ -157,8 +157,8 @@ func runSync(cmd *cobra.Command, s *settings) error {
 	if err != nil {
 		return err
 	}
-	// What fails again and again for one namespace or one Secret must not take
-	// the time of all others.
+	// What keeps failing for one namespace or one Secret must not use up the time
+	// of all the others.
 	s.patience = max(leastPatience, s.timeout/10)
 	cluster.Log, cluster.Patience = log, s.patience
 	events, noEvents := context.WithCancel(cmd.Context())
@@ -178,7 +178,7 @@ func (r *syncRun) run(ctx context.Context) error {
 		Source: patientSources(r.cluster), Done: r.done("Provisioned", r.tally.add),
 	}
 	err := sync.Run(ctx, r.secrets(ctx, namespaces))
-	// Where Secrets could not be listed, nothing can be said about any of them.
+	// If a namespace's Secrets could not be listed, nothing can be said about them.
 	namespaces = slices.DeleteFunc(slices.Clone(namespaces), func(n string) bool { return slices.Contains(r.unread, n) })
 	if r.prune && r.shard.Index > 0 {
 		r.log.Info("accounts whose Secrets are gone are left to shard 0")
@@ -254,7 +254,7 @@ func (r *syncRun) secrets(ctx context.Context, namespaces []string) iter.Seq[pro
 	}
 }
 
-// count finds out how many Secrets there are to sync, for the time that is left.
+// count finds out how many Secrets there are to sync, to estimate the time left.
 func (r *syncRun) count(ctx context.Context, namespaces []string) {
 	total := 0
 	for _, namespace := range namespaces {
@@ -267,8 +267,8 @@ func (r *syncRun) count(ctx context.Context, namespaces []string) {
 	r.tally.total.Store(int64(total))
 }
 
-// secretsIn yields the labelled Secrets of a namespace, or of all. With an error
-// comes as much of the Secret's name as is known.
+// secretsIn yields the labelled Secrets of a namespace, or of all. An error comes
+// with as much of the Secret's name as is known.
 func (r *syncRun) secretsIn(ctx context.Context, namespace string) iter.Seq2[provision.Secret, error] {
 	names, named := r.rules.SecretNames(namespace)
 	return func(yield func(provision.Secret, error) bool) {
@@ -286,7 +286,7 @@ func (r *syncRun) secretsIn(ctx context.Context, namespace string) iter.Seq2[pro
 		for _, name := range names {
 			secret, err := r.cluster.Secret(ctx, namespace, name)
 			if errors.Is(err, provision.ErrNoSecret) || err == nil && !secret.Labelled() {
-				continue // the rule is for a Secret that may come
+				continue // the rule is for a Secret that may come later
 			}
 			secret.Namespace, secret.Name = namespace, name
 			if !yield(secret, err) {
@@ -296,8 +296,8 @@ func (r *syncRun) secretsIn(ctx context.Context, namespace string) iter.Seq2[pro
 	}
 }
 
-// objectOf is what a Secret is called in the result, or all the Secrets of a
-// namespace, or all.
+// objectOf is what the result calls a Secret, or all the Secrets of a namespace,
+// or all Secrets.
 func objectOf(secret provision.Secret) string {
 	switch {
 	case secret.Namespace == "":

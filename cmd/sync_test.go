@@ -18,7 +18,7 @@ import (
 	"github.com/rackerlabs/understack/go/nautobot-token/nautobot/nautobottest"
 )
 
-// fleet is a world with n Secrets more, fleet/svc-000 and so on.
+// fleet is a world with n more Secrets, fleet/svc-000 and so on.
 func fleet(t *testing.T, n int) *world {
 	t.Helper()
 	w := newWorld(t)
@@ -180,8 +180,8 @@ func TestSyncShards(t *testing.T) {
 	}
 }
 
-// What is wrong with one Secret does not stop the others, and counts as it
-// would by itself.
+// A problem with one Secret does not stop the others, and counts as it would by
+// itself.
 func TestSyncGoesOn(t *testing.T) {
 	forbid := func(path string) func(*http.Request, int) http.Handler {
 		return func(r *http.Request, _ int) http.Handler {
@@ -237,8 +237,8 @@ func TestSyncGoesOn(t *testing.T) {
 	}
 }
 
-// A namespace or an account that always has a server fail does not take the time
-// of the others.
+// A namespace or an account for which a server always fails does not use up the
+// time of the others.
 func TestSyncLosesPatience(t *testing.T) {
 	before := leastPatience
 	leastPatience = time.Millisecond
@@ -285,7 +285,7 @@ func TestSyncLosesPatience(t *testing.T) {
 	}
 }
 
-// What is wrong with all of them is told once.
+// A problem with all of them is reported once.
 func TestSyncStops(t *testing.T) {
 	tests := map[string]struct {
 		prepare func(*testing.T, *world)
@@ -334,7 +334,7 @@ func TestSyncIsStopped(t *testing.T) {
 	w.run(t, "sync", "-n", "fleet").checkSync(t, exitDone, "secrets=150 unchanged=150 changed=0 refused=0 failed=0 revoked=0 noRule=0")
 }
 
-// A Secret that was handed out, and not looked at any more, is no success.
+// A Secret that was handed out but no longer looked at is not a success.
 func TestSyncIsStoppedAtTheLastSecret(t *testing.T) {
 	w := fleet(t, 1)
 	w.run(t, "sync", "-n", "fleet")
@@ -353,8 +353,8 @@ func TestSyncIsStoppedAtTheLastSecret(t *testing.T) {
 	}
 }
 
-// A list that cannot be continued is begun again; no Secret is done twice, and
-// none is left out.
+// A list that cannot be continued starts over; no Secret is done twice, and none
+// is left out.
 func TestSyncWithAListThatExpires(t *testing.T) {
 	w := fleet(t, 600)
 	w.kube.Intercept(func(r *http.Request, n int) http.Handler {
@@ -387,7 +387,7 @@ func TestSyncOfLargeSecrets(t *testing.T) {
 	}
 }
 
-// A Secret may go, come or change while sync is at it.
+// A Secret may go, come or change while sync is working on it.
 func TestSyncWhileSecretsChange(t *testing.T) {
 	tests := map[string]struct {
 		change  func(*world)
@@ -477,7 +477,7 @@ func TestPruneLimit(t *testing.T) {
 	for i := range 6 {
 		w.kube.Remove(fmt.Sprintf("fleet/svc-%03d", i))
 	}
-	got := w.run(t, append(sync, "--refused-ok")...) // which is about single Secrets
+	got := w.run(t, append(sync, "--refused-ok")...) // which is only about single Secrets
 	want := "namespace/fleet refused   6 Secrets of namespace fleet are gone at once, more than --limit 5 allows: svc-000, svc-001, svc-002, svc-003, svc-004, svc-005. " +
 		"If that is meant, raise it, or revoke each by hand\n"
 	if got.code != exitRefused || got.stdout != want {
@@ -488,7 +488,7 @@ func TestPruneLimit(t *testing.T) {
 	w.checkInService(t, map[string]bool{"svc-000": false, "svc-001": false, "svc-002": false, "svc-003": false, "svc-004": false, "svc-005": false})
 }
 
-// Where Secrets cannot be listed, no account is asked for.
+// If Secrets cannot be listed, no account is asked for.
 func TestPruneWhereSecretsCannotBeListed(t *testing.T) {
 	w := fleet(t, 3)
 	w.run(t, "sync", "-n", "fleet")
@@ -508,8 +508,8 @@ func TestPruneWhereSecretsCannotBeListed(t *testing.T) {
 	w.checkInService(t, nil)
 }
 
-// Another cluster than the one that --cluster names, or one that is just being
-// built again, has few of the Secrets: no limit of a namespace would notice.
+// A cluster other than the one that --cluster names, or one that is being rebuilt,
+// has few of the Secrets: no limit of a namespace would notice.
 func TestPruneInAnotherCluster(t *testing.T) {
 	w := newWorld(t)
 	var rules []string
@@ -534,7 +534,7 @@ func TestPruneInAnotherCluster(t *testing.T) {
 	}
 }
 
-// Nothing but the API server's own word says that a Secret is gone.
+// Only the API server's own word says that a Secret is gone.
 func TestNotGone(t *testing.T) {
 	tests := map[string]http.Handler{
 		"forbidden":                 kubetest.Refuse(http.StatusForbidden),
@@ -567,7 +567,7 @@ func TestNotGone(t *testing.T) {
 	}
 }
 
-// An API server that does not answer to an Event delays a sync once, not for each
+// An API server that does not answer an Event delays a sync once, not for each
 // Secret.
 func TestSyncDoesNotWaitForEvents(t *testing.T) {
 	defer func(before time.Duration) { eventTimeout = before }(eventTimeout)
@@ -580,7 +580,7 @@ func TestSyncDoesNotWaitForEvents(t *testing.T) {
 		}
 		asked.Add(1)
 		return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-			_, _ = io.Copy(io.Discard, r.Body) // or the end of the connection is not seen
+			_, _ = io.Copy(io.Discard, r.Body) // or the end of the connection would go unnoticed
 			<-r.Context().Done()
 		})
 	})

@@ -19,7 +19,7 @@ import (
 type tally struct {
 	start  time.Time
 	noRule atomic.Int64 // Secrets that no rule matches
-	total  atomic.Int64 // Secrets there are; 0: not known
+	total  atomic.Int64 // how many Secrets there are; 0: not known
 
 	mu                                                    sync.Mutex
 	secrets, unchanged, changed, refused, failed, revoked int
@@ -78,7 +78,7 @@ func (t *tally) attributes() []any {
 	}
 }
 
-// line says how far the run is.
+// line says how far the run has got.
 func (t *tally) line() string {
 	done := t.secrets
 	text := fmt.Sprintf("%d", done)
@@ -103,8 +103,8 @@ func (t *tally) draw() {
 	}
 }
 
-// fitting is as much of a line as a terminal shows in one row: only that row is
-// cleared. 0: its width is not known.
+// fitting is as much of a line as a terminal shows in one row, because only that
+// row is cleared. A width of 0 is not known.
 func fitting(line string, width int) string {
 	if width > 0 && len(line) >= width {
 		return line[:width-1]

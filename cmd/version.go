@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Set by the linker; without that, what the Go toolchain knows has to do.
+// Set by the linker; otherwise, what the Go toolchain knows is used.
 var (
 	version = ""
 	commit  = ""

@@ -25,7 +25,7 @@ type Client struct {
 	Namespace string
 	// Log gets a line about each wait for the API server; nil: nothing is logged.
 	Log *slog.Logger
-	// Patience is how long one read is tried again; 0: until its context ends.
+	// Patience is how long one read is repeated; 0: until its context ends.
 	Patience time.Duration
 
 	rest  rest.Interface
@@ -60,7 +60,7 @@ func Connect(kubeconfig, context, userAgent string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	if validation.IsDNS1123Label(namespace) != nil { // asked for anything there, an API server says that there is none
+	if validation.IsDNS1123Label(namespace) != nil { // asked for anything in it, an API server says that there is none
 		return nil, errors.New("the namespace of the context is not a valid name: want lower-case letters, digits and -")
 	}
 	config.UserAgent = userAgent

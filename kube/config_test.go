@@ -81,7 +81,7 @@ func TestConnectFindsTheCluster(t *testing.T) {
 	}
 }
 
-// withUser is a kubeconfig whose user proves who it is like that.
+// withUser is a kubeconfig whose user authenticates that way.
 func withUser(how string) string {
 	return `apiVersion: v1
 kind: Config
@@ -91,8 +91,8 @@ contexts: [{name: main, context: {cluster: c, user: u}}]
 users: [{name: u, user: {` + how + "}}]\n"
 }
 
-// The standard error of a Job is for our log and for nothing that client-go
-// has to say.
+// A Job's standard error is for our log, and not for anything that client-go has
+// to say.
 func TestClientGoIsQuiet(t *testing.T) {
 	server := newServer(t)
 	server.RefuseAll(http.StatusForbidden)

@@ -14,10 +14,10 @@ import (
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
 
-// canary stands for every secret value: no error may show it.
+// canary is the secret value in all tests: no error may show it.
 const canary = "canary-7f3a9c1e"
 
-// newServer is an API server that has no object yet.
+// newServer is an API server without any objects.
 func newServer(t *testing.T) *kubetest.Server {
 	t.Helper()
 	server := kubetest.New()
@@ -25,7 +25,7 @@ func newServer(t *testing.T) *kubetest.Server {
 	return server
 }
 
-// connect makes the production client by a kubeconfig of its own.
+// connect makes the production client from a kubeconfig of its own.
 func connect(t *testing.T, server *kubetest.Server) *Client {
 	t.Helper()
 	client, err := Connect(write(t, server.Kubeconfig("here")), "", "nautobot-token/test")
@@ -61,7 +61,7 @@ func nowhere(t *testing.T) {
 	t.Setenv("KUBERNETES_SERVICE_PORT", "")
 }
 
-// noCanary reports a secret value in an error.
+// noCanary fails if an error shows a secret value.
 func noCanary(t *testing.T, err error) {
 	t.Helper()
 	if err != nil && strings.Contains(err.Error(), "canary") {

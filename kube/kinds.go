@@ -6,7 +6,7 @@ import "time"
 type Resource[T any] struct{ group, plural string }
 
 // The kinds that a check of the chain reads, with the fields that it needs. The
-// types of the libraries would make the program larger.
+// libraries' types would make the program larger.
 var (
 	ConfigMaps             = Resource[ConfigMap]{"/api/v1", "configmaps"}
 	Pods                   = Resource[Pod]{"/api/v1", "pods"}
@@ -45,7 +45,7 @@ type Object struct {
 // Path is the object's NAMESPACE/NAME.
 func (o Object) Path() string { return o.Metadata.Namespace + "/" + o.Metadata.Name }
 
-// Changed is when the object was last written to, its status aside.
+// Changed is when the object was last written to, except for its status.
 func (o Object) Changed() time.Time {
 	last := o.Metadata.CreationTimestamp
 	for _, written := range o.Metadata.ManagedFields {
@@ -56,13 +56,13 @@ func (o Object) Changed() time.Time {
 	return last
 }
 
-// Condition is one of an object's status.
+// Condition is one condition of an object's status.
 type Condition struct{ Type, Status, Reason, Message string }
 
 // Conditions are those of an object's status.
 type Conditions []Condition
 
-// Get returns the condition of that type; its zero value: there is none.
+// Get returns the condition of that type, or the zero value if there is none.
 func (c Conditions) Get(kind string) Condition {
 	for _, condition := range c {
 		if condition.Type == kind {
@@ -78,7 +78,7 @@ type ConfigMap struct {
 	Data map[string]string
 }
 
-// DataObject is a Secret whose data is no secret: a CA bundle.
+// DataObject is a Secret whose data is not secret: a CA bundle.
 type DataObject struct {
 	Object
 	Data map[string][]byte
@@ -130,7 +130,7 @@ type ResourceQuota struct {
 	Status struct{ Hard, Used map[string]string }
 }
 
-// PersistentVolumeClaim is a claim of a volume.
+// PersistentVolumeClaim is a claim for a volume.
 type PersistentVolumeClaim struct {
 	Object
 	Spec   struct{ StorageClassName string }
@@ -151,7 +151,7 @@ type Job struct {
 	}
 }
 
-// CronJob is one, as far as it tells how it goes.
+// CronJob is a CronJob, with what shows how its runs went.
 type CronJob struct {
 	Object
 	Spec   struct{ Suspend bool }

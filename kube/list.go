@@ -13,7 +13,7 @@ import (
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
 
-const pageSize = 250 // Secrets; of large ones, a page is asked for again with half as many
+const pageSize = 250 // Secrets; if they are large, a page is asked for again with half as many
 
 // Secrets yields the labelled Secrets of a namespace, or of all if it is empty,
 // page by page, and ends with the first error. A namespace that does not exist
@@ -64,11 +64,11 @@ func (c *Client) Secrets(ctx context.Context, namespace string) iter.Seq2[provis
 	}
 }
 
-// maxExpired is how often a list may expire without getting on.
+// maxExpired is how often a list may expire without making progress.
 const maxExpired = 10
 
-// restOf returns where the rest of a list that expired begins: the API server
-// tells. Without that the list begins again.
+// restOf returns where the rest of an expired list begins, if the API server says
+// so. If it does not, the list starts over.
 func restOf(err error) string {
 	status, ok := errors.AsType[*apierrors.StatusError](err)
 	if !ok {
@@ -77,8 +77,8 @@ func restOf(err error) string {
 	return status.ErrStatus.Continue
 }
 
-// continued holds the continue tokens of a list. One that comes again would make
-// a list without end.
+// continued holds the continue tokens of a list. One that came again would make
+// the list endless.
 type continued map[string]bool
 
 func (c continued) before(next string) bool {

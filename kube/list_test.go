@@ -102,8 +102,8 @@ func secretsPage(next string, paths ...string) http.Handler {
 		`{"kind":"SecretList","apiVersion":"v1","metadata":{"resourceVersion":"7","continue":%q},"items":[%s]}`, next, strings.Join(items, ",")))
 }
 
-// A list that expires goes on where it was, even if the server does not tell
-// where that is, and ends if it does not get on.
+// A list that expires goes on where it was, even if the server does not say where
+// that is, and ends if it makes no progress.
 func TestSecretsOfAListThatExpires(t *testing.T) {
 	forgetful := kubetest.Refuse(http.StatusGone)
 	tests := map[string]struct {
@@ -186,7 +186,7 @@ func TestSecretsFail(t *testing.T) {
 }
 
 // Whoever deletes a namespace deletes the Role in it: then the API server forbids
-// what is gone.
+// reading what is gone.
 func TestNamespaceIsGone(t *testing.T) {
 	server := newServer(t)
 	server.Intercept(func(r *http.Request, _ int) http.Handler {

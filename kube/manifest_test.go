@@ -190,7 +190,7 @@ func TestReadManifestRefuses(t *testing.T) {
 	}
 }
 
-// bomb is YAML that would grow to 10^10 texts.
+// bomb is YAML that would grow to 10^10 strings.
 func bomb() string {
 	var b strings.Builder
 	b.WriteString(plain + "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n")
@@ -247,7 +247,7 @@ func (endless) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// A file that cannot be read is no fault of the Secret.
+// That a file cannot be read is not the Secret's fault.
 func TestReadManifestFails(t *testing.T) {
 	broken := errors.New("input/output error")
 	_, err := ReadManifest(iotest.ErrReader(broken), "")

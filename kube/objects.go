@@ -19,7 +19,7 @@ var (
 	ErrNotServed = errors.New("the cluster does not know this kind of object")
 )
 
-// MayNotError is the lack of a right.
+// MayNotError is a missing right.
 type MayNotError struct{ Verb, Resource, Namespace string }
 
 func (e MayNotError) Error() string {
@@ -40,7 +40,7 @@ type Selection struct {
 const objectsPerPage = 500
 
 // List reads the objects of a kind. Unlike Secret, it does not wait for an API
-// server that is away.
+// server that is unavailable.
 func List[T any](ctx context.Context, c *Client, r Resource[T], which Selection) ([]T, error) {
 	var all []T
 	err := c.list(ctx, location{r.group, r.plural, which.Namespace, "", ""}, which, &all)
@@ -180,7 +180,7 @@ func (l location) explain(err error) error {
 	return ErrNotServed
 }
 
-// IsForbidden tells whether an error of this package is the lack of a right.
+// IsForbidden reports whether an error of this package is a missing right.
 func IsForbidden(err error) bool {
 	return errors.As(err, new(MayNotError)) || apiForbids(err)
 }

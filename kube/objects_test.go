@@ -84,7 +84,7 @@ func TestListReadsAllPages(t *testing.T) {
 	}
 }
 
-// A list whose pages name each other would not end.
+// A list whose pages point at each other would not end.
 func TestListInACircle(t *testing.T) {
 	server := newServer(t)
 	server.Intercept(always(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -109,7 +109,7 @@ func TestPodLog(t *testing.T) {
 	}
 }
 
-// What counts as a change of an object is not its status.
+// A change of an object's status does not count as a change.
 func TestChanged(t *testing.T) {
 	server := newServer(t)
 	server.PutObject("/api/v1/configmaps", `{"metadata":{"namespace":"here","name":"a","creationTimestamp":"2026-11-24T09:00:00Z","managedFields":[

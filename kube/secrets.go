@@ -75,18 +75,18 @@ func ask(ctx context.Context, request *rest.Request, into any) error {
 	return nil
 }
 
-// apiForbids tells whether the API server itself forbids something.
+// apiForbids reports whether the API server itself forbids something.
 func apiForbids(err error) bool {
 	return apierrors.IsForbidden(err) && !apierrors.IsUnexpectedServerError(err)
 }
 
-// noNamespace tells whether the API server says that there is no such
-// namespace: the Role that allowed to read its Secrets went with it.
+// noNamespace reports whether the API server says that there is no such
+// namespace: the Role that allowed reading its Secrets went with it.
 func (c *Client) noNamespace(ctx context.Context, name string) bool {
 	return isGone(c.rest.Get().Resource("namespaces").Name(name).MaxRetries(0).Do(ctx).Error(), "namespaces", name)
 }
 
-// isGone tells whether the API server itself says that there is no such
+// isGone reports whether the API server itself says that there is no such
 // object: in a Status about it. client-go makes up a Status for any other 404.
 func isGone(err error, resource, name string) bool {
 	status, ok := errors.AsType[*apierrors.StatusError](err)

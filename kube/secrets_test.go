@@ -55,7 +55,7 @@ func TestSecretIsReadByName(t *testing.T) {
 	}
 }
 
-// A Source asks anew each time, or a change during a run would go unseen.
+// A Source asks anew each time, or a change during a run would go unnoticed.
 func TestSourceReadsAnew(t *testing.T) {
 	server := newServer(t)
 	source := connect(t, server).Source("openstack", "nautobot-token")

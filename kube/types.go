@@ -7,9 +7,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// The few types of Kubernetes that the program needs, with the fields that it
-// needs. All types of the core group are a tenth of a binary, and of the time it
-// takes to start.
+// The few Kubernetes types that the program needs, with the fields that it needs.
+// All types of the core group would make up a tenth of the binary, and of the time
+// it takes to start.
 
 var coreGroup = schema.GroupVersion{Version: "v1"}
 

@@ -64,7 +64,7 @@ func (c *Client) patiently(ctx context.Context, ask func() error) error {
 	}
 }
 
-// temporary tells whether the same read may succeed a little later. Waiting does
+// temporary reports whether the same read may succeed a little later. Waiting does
 // not help with a bad certificate, a missing right or a missing Secret.
 func temporary(err error) bool {
 	if status, ok := errors.AsType[*apierrors.StatusError](err); ok {

@@ -17,7 +17,7 @@ import (
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
 
-// An API server that is not there for a while is waited for.
+// A client waits for an API server that is unavailable for a while.
 func TestReadsAreSentAgain(t *testing.T) {
 	hangUp := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	for name, answer := range map[string]http.Handler{
@@ -135,7 +135,7 @@ func (w writer) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// A change of the Secret, a right or a certificate does not come by waiting.
+// Waiting does not help with a missing Secret or right, or a bad certificate.
 func TestCertificateIsNotWaitedFor(t *testing.T) {
 	server := newServer(t)
 	other := newServer(t)
@@ -154,7 +154,7 @@ func TestCertificateIsNotWaitedFor(t *testing.T) {
 	}
 }
 
-// Events are sent once: they tell of what was done, and must not delay it.
+// Events are sent once: they report what was done, and must not delay it.
 func TestEventsAreNotWaitedFor(t *testing.T) {
 	server := newServer(t)
 	server.Intercept(always(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -18,9 +18,9 @@ var (
 	errDocuments  = errors.New("more than one document")
 )
 
-// OnlyDocument turns the only YAML document in a text that is not empty into
-// JSON. A duplicate key is an error, and so is a second document.
-// Errors name lines and keys, and never show a value.
+// OnlyDocument turns the only YAML document in a text, not counting empty ones,
+// into JSON. A duplicate key is an error, and so is a second document. Errors name
+// lines and keys, and never show a value.
 func OnlyDocument(text []byte) ([]byte, error) {
 	var only []byte
 	for reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(text))); ; {

@@ -16,7 +16,7 @@ import (
 type group struct {
 	ID      int
 	Name    string
-	Display string // the name too, also for those who may not see the group
+	Display string // the name again, even for those who may not see the group
 }
 
 func (g *group) check() error { return want(g.ID != 0 && g.Name+g.Display != "") }
@@ -49,7 +49,7 @@ func toReferences(groups []provision.Group) []nb.BulkWritableCableRequestStatus 
 	return refs
 }
 
-// GroupExists tells whether there is a group of exactly that name.
+// GroupExists reports whether there is a group of exactly that name.
 func (c *Client) GroupExists(ctx context.Context, name string) (bool, error) {
 	if name == "" {
 		return false, errors.New("find group: an empty name would match every group")

@@ -134,7 +134,7 @@ func TestSavePermissionFails(t *testing.T) {
 	})
 }
 
-// A provisioner that is no superuser, as the documentation recommends, may not
+// A provisioner that is not a superuser, as the documentation recommends, may not
 // see the names of groups.
 func TestGroupNamesAreKnownWithoutTheRightToViewGroups(t *testing.T) {
 	both(t, func(t *testing.T, f *fixture) {

@@ -18,8 +18,8 @@ import (
 )
 
 // classify tells an answer from the lack of one, and Nautobot's answers from
-// those of others. go-nautobot also reports an answer that its own models
-// cannot read; whether ours can shows when it is decoded.
+// those of others. go-nautobot also reports an answer that its own models cannot
+// read; decoding shows whether ours can.
 func (c *Client) classify(call call, resp *http.Response, err error) *Error {
 	failed := &Error{Operation: call.operation, write: call.write}
 	cleaned := func(text string) string { return clean(text, c.secrets(call)) }

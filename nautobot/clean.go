@@ -54,7 +54,7 @@ func limit(text string) string {
 	return text
 }
 
-// showsIn tells whether a text holds the secret as it is or in base64, or a part
+// showsIn reports whether a text holds the secret as it is or in base64, or a part
 // of a token that is as long as the part Nautobot shows.
 func (s secret) showsIn(text string) bool {
 	if s.Empty() {

@@ -69,7 +69,7 @@ func TestASecretInAnyFormDropsTheText(t *testing.T) {
 			}
 		}
 	}
-	// Nautobot's own setup makes shorter ones for the superuser.
+	// Nautobot's own setup creates shorter ones for the superuser.
 	short := &Client{token: provision.Hide("short-canary-9c1e")}
 	if got := clean(`token "y-9c1e (admin)" exists`, short.secrets(call{})); got != redacted {
 		t.Error("the end of the superuser token is kept")
@@ -79,7 +79,7 @@ func TestASecretInAnyFormDropsTheText(t *testing.T) {
 	}
 }
 
-// What is left of a text without the password would tell it.
+// What is left of a text without the password would give it away.
 func TestAWordOfNautobotAsPasswordIsNotToldByWhatIsLeft(t *testing.T) {
 	const said = "This password is too short. It must contain at least 12 characters."
 	for _, word := range []string{"short", "password", "This password is too short.", "12", "a"} {
@@ -102,7 +102,7 @@ func TestTextsWithoutASecretAreKept(t *testing.T) {
 	}
 }
 
-// A secret right after what is shown, and one over its end.
+// A secret right after what is shown, and one across its end.
 func TestASecretWhereTheTextIsCut(t *testing.T) {
 	for _, before := range []int{maxReason - 20, maxReason} {
 		if got := clean(strings.Repeat("x", before)+" "+key, secretsOf(key)); got != redacted {

@@ -30,7 +30,7 @@ type Config struct {
 	// Pause is how long to wait before a request is sent again, twice as long
 	// each time, up to about 5 s; 0: half a second.
 	Pause time.Duration
-	// Patience is how long one request is sent again; 0: until its context ends.
+	// Patience is how long one request is repeated; 0: until its context ends.
 	Patience time.Duration
 	// Transport replaces the network in tests; nil: the network.
 	Transport http.RoundTripper
@@ -44,8 +44,8 @@ const (
 	longestPause   = 5 * time.Second
 	// longestRetryAfter is the longest that a server can make us wait.
 	longestRetryAfter = 30 * time.Second
-	// foreignRepeats is how often a read is sent again that something other
-	// than Nautobot refused: a firewall may take a moment to let us through.
+	// foreignRepeats is how often a read that something other than Nautobot
+	// refused is sent again: a firewall may take a moment to let us through.
 	foreignRepeats = 3
 )
 

@@ -1,12 +1,12 @@
 // Package nautobot is the adapter to Nautobot's REST API, versions 2.4 to
-// 3.2: users, tokens, groups and permissions, by way of go-nautobot.
+// 3.2: users, tokens, groups and permissions, through go-nautobot.
 //
 // go-nautobot builds and sends the requests. Its models cannot read a user
 // from Nautobot 3, so answers are decoded here, from the body into structs
 // with only the fields that are needed.
 //
-// A request that failed is an *Error. What it means is asked with errors.Is and
-// the errors of package provision: only Nautobot's own words count as a refusal.
-// Reads are sent again while Nautobot is away; a write is not, except after a 429,
-// which did nothing.
+// A failed request is an *Error. errors.Is with the errors of package provision
+// says what it means: only Nautobot's own words count as a refusal. Reads are sent
+// again while Nautobot is unavailable; a write is not, except after a 429, which
+// did nothing.
 package nautobot

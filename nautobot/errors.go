@@ -63,7 +63,7 @@ func (e *Error) Is(target error) bool {
 	return e.kind != nil && e.kind == target
 }
 
-// again tells whether the same request may succeed a little later and may be
+// again reports whether the same request may succeed a little later and may be
 // sent again. A write may be only if it is certain that nothing was done;
 // otherwise whoever sent it has to look first.
 func (e *Error) again(foreignBefore int) bool {

@@ -13,7 +13,7 @@ import (
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
 
-// kinds are all errors that package provision asks for.
+// kinds are all errors that package provision looks for.
 var kinds = []error{
 	provision.ErrInvalidToken, provision.ErrTokenExpired, provision.ErrUserInactive, provision.ErrDenied,
 	provision.ErrRejected, provision.RejectedField("username"), provision.RejectedField("groups"),
@@ -226,7 +226,7 @@ func TestAnswersByKind(t *testing.T) {
 	}
 }
 
-// Not the secret alone: the whole text. The field's name stays.
+// Not only the secret: the whole text. The field's name stays.
 func TestTextsThatQuoteASecretAreRedacted(t *testing.T) {
 	const refused = "create token: Nautobot answered 400: "
 	tests := map[string]struct {

@@ -73,7 +73,7 @@ func newFixture(t *testing.T, options nautobottest.Options) *fixture {
 // checkRequest checks what holds for every request that the client sends.
 func checkRequest(t *testing.T, r nautobottest.Request, superuserToken string) {
 	t.Helper()
-	// To learn what Nautobot says to somebody without credentials takes a request without them.
+	// Finding out what Nautobot says to somebody without credentials takes a request without them.
 	anonymous := r.AuthorizationHeaders == 0 && r.Method == http.MethodGet && r.Path == "/api/users/tokens/" && r.RawQuery == "limit=1"
 	if r.AuthorizationHeaders != 1 && !anonymous {
 		t.Errorf("%v has %d Authorization headers, want 1", r, r.AuthorizationHeaders)
@@ -130,7 +130,7 @@ func (b *buffer) String() string {
 	return b.text.String()
 }
 
-// noSecret reports secrets in a text, also in the forms that they take on the
+// noSecret reports secrets in a text, including the forms that they take on the
 // way: quoted for a URL, and as Basic credentials. It does not show the text.
 func noSecret(t *testing.T, what, text string, more ...string) {
 	t.Helper()

@@ -14,7 +14,7 @@ import (
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
 
-// seed adds answers of real Nautobots to the corpus of a fuzz test.
+// seed adds answers from real Nautobots to the corpus of a fuzz test.
 func seed(f *testing.F, pattern string) {
 	f.Helper()
 	files, err := filepath.Glob(filepath.Join("testdata", "answers", pattern))

@@ -21,8 +21,8 @@ import (
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
 
-// Every method that sends a request, against every answer that is no answer:
-// an error without a secret, in bounded time, and a write that may have been
+// Every method that sends a request, against every answer that is not a proper
+// one: an error without a secret, in bounded time, and a write that may have been
 // carried out is never taken for one that was not.
 func TestHostileAnswers(t *testing.T) {
 	var bomb bytes.Buffer
@@ -180,8 +180,8 @@ func TestHostileAnswers(t *testing.T) {
 	}
 }
 
-// loose tells of answers that the operation takes by contract: a list of
-// preferences may be anything that is an object.
+// loose reports answers that the operation accepts by contract: a list of
+// preferences may be any object.
 func loose(op operation, answer string) bool {
 	return strings.HasPrefix(op.name, "Authenticate") && answer == "answers a list of other kinds"
 }
@@ -202,7 +202,7 @@ func TestAnswersWithMissingFields(t *testing.T) {
 			client := stub(t, say("application/json", body))
 			for _, op := range operations {
 				if strings.HasPrefix(op.name, "Authenticate") || op.name == "DeleteTokens" || op.name == "ExpireTokens" {
-					continue // what these answer is not looked at
+					continue // their answers are not looked at
 				}
 				if op.name == "GroupExists" && strings.HasPrefix(name, "a page of") && name != "a page of null" {
 					continue // a group is nothing but its name
@@ -219,8 +219,8 @@ func TestAnswersWithMissingFields(t *testing.T) {
 	}
 }
 
-// Fields that are written back must not be missing: a list that is not there is not
-// an empty list.
+// Fields that are written back must not be missing: a missing list is not an empty
+// list.
 func TestAnswersWithoutWhatDecides(t *testing.T) {
 	user := map[string]any{
 		"id": someID, "username": account, "first_name": "f", "last_name": "ns/name", "email": "", "is_active": true, "is_superuser": false,

@@ -29,9 +29,9 @@ import (
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
 
-// counted is a fake Nautobot over TLS that says of each request over which of
-// its connections it came, from 1, and whether that was opened with the
-// session of one before.
+// counted is a fake Nautobot over TLS that says of each request over which
+// connection it came, from 1, and whether that was opened with the session of an
+// earlier one.
 type counted struct {
 	*httptest.Server
 	client *Client
@@ -111,7 +111,7 @@ func TestReadsShareAConnectionAndWritesDoNot(t *testing.T) {
 }
 
 // Nautobot's own uWSGI closes connections without saying so: a read that meets
-// such a one is sent again at once, on another.
+// such a connection is sent again at once, on another.
 func TestReadOnADeadConnectionIsSentAgain(t *testing.T) {
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -167,7 +167,7 @@ func TestReadOnADeadConnectionIsSentAgain(t *testing.T) {
 	}
 }
 
-// proxy is one that answers every CONNECT with this status.
+// proxy is a proxy that answers every CONNECT with this status.
 func proxy(t *testing.T, status int, asked *atomic.Int32) func(*http.Request) (*url.URL, error) {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -221,7 +221,7 @@ func TestProxyThatHasTroubleIsWaitedFor(t *testing.T) {
 	}
 }
 
-// By plain http a proxy would see the credentials.
+// With plain http a proxy would see the credentials.
 func TestPlainHTTPNeverGoesThroughAProxy(t *testing.T) {
 	fake := nautobottest.New(nautobottest.Options{})
 	defer fake.Close()
@@ -237,8 +237,8 @@ func TestPlainHTTPNeverGoesThroughAProxy(t *testing.T) {
 	}
 }
 
-// Each kind of certificate that is not accepted has a cure of its own, and
-// none passes by waiting. All are given as CA file, except the unknown one.
+// Each kind of certificate that is not accepted has a remedy of its own, and
+// waiting helps with none. All are given as CA file, except the unknown one.
 func TestCertificatesThatAreNotAccepted(t *testing.T) {
 	tests := map[string]struct {
 		certificate x509.Certificate
@@ -304,8 +304,8 @@ func TestCertificatesThatAreNotAccepted(t *testing.T) {
 	}
 }
 
-// One line says what a redirect wants, and of the target no more than its
-// origin: the rest may be anything.
+// One line says what a redirect wants, and no more of the target than its origin:
+// the rest may be anything.
 func TestRedirectsAreNamedByTheirOrigin(t *testing.T) {
 	const right = " (is --nautobot-url right?)"
 	tests := map[string]struct{ to, want string }{

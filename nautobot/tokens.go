@@ -35,16 +35,16 @@ func (t *token) check() error {
 }
 
 const (
-	keyLength    = 40 // of the tokens that Nautobot takes over REST
-	shortenedKey = 8  // characters: no token that anybody sets up is so short
+	keyLength    = 40 // of the tokens that Nautobot accepts over REST
+	shortenedKey = 8  // characters: no token that anybody sets up is this short
 	shownOfKey   = 6  // characters that begin a token's display
 )
 
-// masked tells whether a key is missing, shortened, or replaced by dots or the
+// masked reports whether a key is missing, shortened, or replaced by dots or the
 // like except for its end. A holder can choose a key that looks like that.
 func masked(key string) bool { return len(strings.Trim(key, ".*•…")) <= shortenedKey }
 
-// hidden tells whether a key is masked and cannot have been chosen like that.
+// hidden reports whether a key is masked and cannot have been chosen like that.
 func hidden(key string) bool { return masked(key) && utf8.RuneCountInString(key) < keyLength }
 
 func toToken(t token) provision.Token {
@@ -70,7 +70,7 @@ func owner(display string) string {
 	return name
 }
 
-// Authenticate tells whether the login opens the account, whatever rights the
+// Authenticate reports whether the login opens the account, whatever rights the
 // account has.
 func (c *Client) Authenticate(ctx context.Context, login provision.Login) error {
 	if !login.Password.Empty() {
@@ -88,8 +88,8 @@ var errNoBasic = errors.New("Basic authentication does not reach Nautobot: somet
 
 // authenticateByPassword asks for tokens, the only thing that Nautobot returns
 // for a password. It refuses a wrong password, missing credentials and a missing
-// right with the same status, in words that may be translated. What they mean
-// shows by comparison: with the words for a login that is certainly wrong, and
+// right with the same status, in words that may be translated. What they mean is
+// found by comparing them with the words for a login that is certainly wrong, and
 // for no login at all.
 func (c *Client) authenticateByPassword(ctx context.Context, login provision.Login) error {
 	const operation = "check password"

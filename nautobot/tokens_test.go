@@ -17,7 +17,7 @@ import (
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
 
-// later is a time that a token can expire at; Nautobot keeps microseconds.
+// later is a time at which a token can expire; Nautobot keeps microseconds.
 var later = time.Date(2099, 2, 3, 4, 5, 6, 789000, time.UTC)
 
 func TestTokensAreReadByPasswordAndByToken(t *testing.T) {
@@ -81,7 +81,7 @@ func TestTokensOfAllPagesAreRead(t *testing.T) {
 	}
 }
 
-// The links to further pages follow whatever host a request claims to be for.
+// The links to more pages follow whatever host a request claims to be for.
 func TestPagesAreNeverFollowedByLink(t *testing.T) {
 	f := newFixture(t, nautobottest.Options{MaxPageSize: 1})
 	f.AddToken(account, nautobottest.Token{Key: key})
@@ -375,7 +375,7 @@ func TestSupersedingTakesOnlyTheNamedTokens(t *testing.T) {
 				f.AddToken(account, nautobottest.Token{Description: "by hand"})
 				foreign := f.AddToken(nautobottest.Admin, nautobottest.Token{Description: "foreign"})
 
-				// One that is gone and one of another account are passed over.
+				// One that is gone and one of another account are skipped.
 				if err := tc.supersede(t, f, []string{old.ID, older.ID, someID, foreign.ID}); err != nil {
 					t.Fatal(err)
 				}

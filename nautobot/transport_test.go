@@ -66,7 +66,7 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// A certificate that is not trusted does not get better by waiting.
+// Waiting does not help with a certificate that is not trusted.
 func TestUntrustedServerIsNotWaitedFor(t *testing.T) {
 	fake := nautobottest.New(nautobottest.Options{})
 	defer fake.Close()

@@ -60,7 +60,7 @@ func (c *Client) FindUser(ctx context.Context, username string) (user *provision
 }
 
 // maxNames is how many bytes of last names a request may ask for: a web server
-// takes a few thousand in all.
+// accepts a few thousand in all.
 const maxNames = 2000
 
 // OwnedUsers returns all accounts with exactly one of those last names. Some

@@ -36,7 +36,7 @@ func TestUserIsReadWithGroupsAndFlags(t *testing.T) {
 	})
 }
 
-// Upper and lower case count. Whoever asks is told of names that differ in
+// Upper and lower case count. Whoever asks is told about names that differ in
 // nothing else: a person may have meant one of them.
 func TestFindUserTellsOfSimilarNames(t *testing.T) {
 	tests := map[string]struct {
@@ -341,7 +341,7 @@ func TestClearPasswordTouchesNothingElse(t *testing.T) {
 }
 
 // The accounts of many owners are asked for together, in URLs that a web server
-// takes.
+// accepts.
 func TestUsersOfManyOwners(t *testing.T) {
 	both(t, func(t *testing.T, f *fixture) {
 		var names, want []string
@@ -403,7 +403,7 @@ func TestUsersUnder(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-		break // nobody has to read on
+		break // the caller need not read on
 	}
 	for user, err := range f.UsersUnder(t.Context(), "") {
 		if err == nil {

@@ -17,7 +17,7 @@ import (
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
 
-// temporary are the ways in which Nautobot is not there for a while.
+// temporary are the ways in which Nautobot can be unavailable for a while.
 var temporary = map[string]nautobottest.Fault{
 	"it breaks connections":     nautobottest.Drop(),
 	"it breaks off its answers": nautobottest.CutShort(),
@@ -91,8 +91,8 @@ func TestRefusalsAreNotRepeated(t *testing.T) {
 
 var refused = &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
 
-// The pauses grow to the longest one, each up to a fifth longer by chance, and
-// the log tells of each.
+// The pauses grow to the longest one, each randomly up to a fifth longer, and the
+// log reports each.
 func TestPausesGrow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &buffer{}
@@ -139,7 +139,7 @@ func TestGivingUp(t *testing.T) {
 	}
 	tests := map[string]struct {
 		timeout time.Duration
-		answers []func(context.Context) (*http.Response, error) // the last one again and again
+		answers []func(context.Context) (*http.Response, error) // the last one is repeated
 		write   bool
 		want    string
 		took    time.Duration // at most
@@ -217,7 +217,7 @@ func (w writer) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// A server that is asked too often did nothing: writes are sent again, too.
+// A server that is asked too often did nothing: writes are sent again too.
 func TestRetryAfterIsWaitedFor(t *testing.T) {
 	tests := map[string]struct {
 		header string
@@ -291,7 +291,7 @@ func TestEachRequestHasItsOwnLimit(t *testing.T) {
 var errSignal = errors.New("stopped by a signal: terminated")
 
 // A signal lets the request in flight finish, so that nobody has to guess
-// whether it was carried out; no further one is sent.
+// whether it was carried out; no more are sent.
 func TestSignalFinishesTheRequestInFlight(t *testing.T) {
 	both(t, func(t *testing.T, f *fixture) {
 		ctx, cancel := context.WithCancelCause(t.Context())

@@ -13,8 +13,8 @@ import (
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
 
-// Whose answer is it? Every request, against answers of Nautobot and of what
-// may stand in between.
+// Whose answer is it? Every request, against answers from Nautobot and from what
+// may be in between.
 func TestWhoseAnswerIsIt(t *testing.T) {
 	tests := map[string]struct {
 		status      int
@@ -86,13 +86,13 @@ func TestWhoseAnswerIsIt(t *testing.T) {
 	}
 }
 
-// passwordUsed tells of operations whose login is the account's password.
+// passwordUsed reports operations whose login is the account's password.
 func passwordUsed(op operation) bool {
 	return op.name == "Tokens" || op.name == "CreateToken" || op.name == "UpdateToken"
 }
 
-// A request that was refused for being one too many did nothing: it is sent
-// again until it is taken, and not once more.
+// A request that was refused for being one too many did nothing: it is sent again
+// until it is accepted, and then not once more.
 func TestTooManyRequestsAreSentAgain(t *testing.T) {
 	for name, body := range map[string]string{"Nautobot's": `{"detail":"Request was throttled."}`, "a firewall's": "<html>", "empty": ""} {
 		for _, op := range operations {
@@ -119,7 +119,7 @@ func TestTooManyRequestsAreSentAgain(t *testing.T) {
 }
 
 // Some gateways drop or keep what Nautobot should get. What that means for a
-// password shows by comparison with logins whose answer is known.
+// password is found by comparison with logins whose answer is known.
 func TestPasswordThroughAGateway(t *testing.T) {
 	tests := map[string]struct {
 		gateway  func(r *http.Request) // changes a request on its way

@@ -8,8 +8,8 @@ import (
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
 
-// Rights to take an account over are not rights to a superuser, not even to the
-// one whose token the run uses.
+// The right to take an account over is not a right to a superuser, not even to
+// the one whose token the run uses.
 func TestAdoptAloneDoesNotGiveTheOwnSuperuserAway(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -44,8 +44,8 @@ func TestAdoptFromNeverTakesAProvisioner(t *testing.T) {
 	}
 }
 
-// A permission of the managed group's name that is about something else is
-// somebody's.
+// A permission with the managed group's name that is about something else is
+// somebody else's.
 func TestPermissionOfOthersIsNotOverwritten(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -67,7 +67,7 @@ func TestPermissionOfOthersIsNotOverwritten(t *testing.T) {
 	}
 }
 
-// Whatever right the permission lost, it gets it back when it is missed.
+// Whatever right the permission has lost, it gets back once it is missed.
 func TestPermissionWithoutARightIsMended(t *testing.T) {
 	t.Parallel()
 	for _, action := range []string{"view", "add", "change", "delete"} {
@@ -139,7 +139,7 @@ func TestHoldersOddKeysDoNotStopTheRotation(t *testing.T) {
 	}
 }
 
-// A stored password that is empty is replaced, whatever else has to be written.
+// An empty stored password is replaced, whatever else has to be written.
 func TestEmptyStoredPasswordIsReplaced(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -151,7 +151,7 @@ func TestEmptyStoredPasswordIsReplaced(t *testing.T) {
 	w.mustBeDone(t)
 }
 
-// The Secret of the same name in another cluster is named as what it is.
+// A Secret of the same name in another cluster is recognized as that.
 func TestRefusalNamesTheCluster(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

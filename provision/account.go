@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// The label that makes a Secret one to provision.
+// The label of the Secrets to provision.
 const (
 	labelKey   = "token/type"
 	labelValue = "nautobot"
@@ -27,7 +27,7 @@ type Secret struct {
 	Data            map[string]Sensitive
 }
 
-// Labelled tells whether a Secret has the label.
+// Labelled reports whether a Secret has the label.
 func (s Secret) Labelled() bool { return s.Labels[labelKey] == labelValue }
 
 // path is NAMESPACE/NAME.
@@ -56,7 +56,7 @@ const (
 // usernameRule is what ValidUsername demands of a name, for messages.
 const usernameRule = "1 to 150 ASCII letters, digits and @ . + - _, starting and ending with a letter or digit"
 
-// ValidUsername tells whether a name follows the rule for usernames, which is
+// ValidUsername reports whether a name follows the rule for usernames, which is
 // stricter than Nautobot's.
 func ValidUsername(name string) bool {
 	return name != "" && len(name) <= maxUsername && alphanumeric(name[0]) && alphanumeric(name[len(name)-1]) &&
@@ -85,7 +85,7 @@ var knownTokens = []string{
 	"9fc9b897abec9ada2da6aec9dbc34596293c9cb9", // Nautobot, REST API authentication
 }
 
-// ParseAccount is parseAccount for a Secret whose label does not count.
+// ParseAccount is parseAccount, whatever label the Secret has.
 func ParseAccount(secret Secret, hosts AllowedHosts) (Account, error) {
 	secret.Labels = map[string]string{labelKey: labelValue}
 	return parseAccount(secret, hosts)

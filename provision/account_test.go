@@ -47,8 +47,8 @@ func labelled(data map[string]string) Secret {
 	return secret
 }
 
-// badValues are values of one key, where all others are as they should be,
-// with the one problem that each of them is.
+// badValues are values of one key, with all others as they should be, and the
+// one problem of each.
 var badValues = map[string]struct{ key, value, want string }{
 	"a username of 151 characters":                {"username", strings.Repeat("a", 151), usernameProblem},
 	"a username of 1 MB":                          {"username", strings.Repeat("a", oneMegabyte), usernameProblem},
@@ -134,7 +134,7 @@ var badValues = map[string]struct{ key, value, want string }{
 	"a URL with a colon after a host": {"url", "https://nautobot.example:", `key "url": ` + hostProblem},
 }
 
-// The texts of all problems there are.
+// The texts of all problems.
 const (
 	labelProblem           = "the label token/type: nautobot is missing"
 	usernameProblem        = `key "username": want 1 to 150 ASCII letters, digits and @ . + - _, starting and ending with a letter or digit`
@@ -422,7 +422,7 @@ func TestParseAccountTellsAllProblemsAtOnce(t *testing.T) {
 // TestParseAccountShowsNothingOfAValue looks for any four characters in a row
 // of a value in what is said about it.
 func TestParseAccountShowsNothingOfAValue(t *testing.T) {
-	const canary = "Qz9~Vx7=Kw5|Jy3?" // nothing that a sentence holds
+	const canary = "Qz9~Vx7=Kw5|Jy3?" // which occurs in no sentence
 	values := map[string]string{
 		"the canary":                   canary,
 		"with a newline":               canary + "\n",
@@ -497,8 +497,8 @@ func TestParseToken(t *testing.T) {
 	}
 }
 
-// FuzzParseAccount holds what is accepted against the rules, written down
-// once more in another way, and what is said against a list of all texts.
+// FuzzParseAccount checks what is accepted against the rules, written down once
+// more in another way, and what is said against a list of all texts.
 func FuzzParseAccount(f *testing.F) {
 	add := func(label string, data map[string]string) {
 		var present byte
@@ -558,8 +558,8 @@ func FuzzParseAccount(f *testing.F) {
 	})
 }
 
-// textsAbout are all problems and warnings that a Secret's data may have. Of
-// the data they hold numbers of characters and nothing else.
+// textsAbout are all problems and warnings that a Secret's data may have. All
+// they hold of the data is numbers of characters.
 func textsAbout(data map[string]string) []string {
 	texts := []string{
 		labelProblem, missingProblem("username"), missingProblem("token"), usernameProblem, tokenProblem, tokenKnownProblem,

@@ -8,7 +8,7 @@ import (
 	"github.com/rackerlabs/understack/go/nautobot-token/nautobot/nautobottest"
 )
 
-// Every way out of a run takes the temporary password away again.
+// However a run ends, it removes the temporary password.
 func TestTemporaryPasswordIsClearedOnTheWayOut(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]nautobottest.Fault{

@@ -40,8 +40,8 @@ var faults = map[string]func(kill func()) nautobottest.Fault{
 	},
 }
 
-// Whatever happens to any one request of any run, the next run brings Nautobot
-// to where the run would have brought it.
+// Whatever happens to any one request of any run, the next run brings Nautobot to
+// the state that the run would have reached.
 func TestEveryFaultHeals(t *testing.T) {
 	t.Parallel()
 	for scenario, prepare := range scenarios {
@@ -89,7 +89,7 @@ func TestEveryFaultHeals(t *testing.T) {
 	}
 }
 
-// A run that meets one passing fault goes on by itself: it looks again.
+// A run that meets one passing fault recovers by itself: it looks again.
 func TestOnePassingFaultIsOvercome(t *testing.T) {
 	t.Parallel()
 	for scenario, prepare := range scenarios {
@@ -166,7 +166,7 @@ func TestRequests(t *testing.T) {
 	}
 }
 
-// withAccess has another account provisioned already.
+// withAccess has already provisioned another account.
 func withAccess(t tb, w *world) {
 	w.mustRun(t)
 	w.nautobot.DeleteUser(username)
@@ -209,8 +209,8 @@ func TestOwnAccount(t *testing.T) {
 	}
 }
 
-// The superuser token may itself come from a Secret that is managed: it is
-// never ended, not even where everything else is.
+// The superuser token may itself come from a managed Secret: it is never ended,
+// not even if everything else is.
 func TestSuperuserTokenIsNeverEnded(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -241,8 +241,8 @@ var foreign = map[string]nautobottest.Fault{
 	"400 of a web server":      nautobottest.Answer(http.StatusBadRequest, "text/html", "<html>Bad Request</html>"),
 }
 
-// Whatever stands before Nautobot answers to any one request of any run: that
-// is never a refusal, and the next run brings Nautobot to where it should be.
+// Whatever something in front of Nautobot answers to any one request of any run,
+// it is never a refusal, and the next run brings Nautobot to where it should be.
 func TestForeignAnswersAreNeverARefusal(t *testing.T) {
 	t.Parallel()
 	for scenario, prepare := range scenarios {
@@ -259,7 +259,7 @@ func TestForeignAnswersAreNeverARefusal(t *testing.T) {
 						if number == n {
 							met, kind = true, r.Method+" "+r.Path
 						}
-						if kind != r.Method+" "+r.Path { // from then on it answers to all of this kind
+						if kind != r.Method+" "+r.Path { // from then on it answers all of this kind
 							return nautobottest.None()
 						}
 						return fault

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// desired is what Nautobot is to have: the account that the Secret asks for
+// desired is what Nautobot should have: the account that the Secret asks for
 // and the operator's rule allows.
 type desired struct {
 	Account

@@ -35,7 +35,7 @@ func TestLogin(t *testing.T) {
 	for name, characters := range map[string]string{
 		"a small letter": "abcdefghijklmnopqrstuvwxyz", "a capital": "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "a digit": "0123456789", "a sign": "-_",
 	} {
-		for i := range 100 { // as validators of passwords want it, whatever comes out
+		for i := range 100 { // as password validators want it, whatever comes out
 			desired := base
 			desired.Username += fmt.Sprint(i)
 			if !strings.ContainsAny(desired.login().Password.Reveal(), characters) {

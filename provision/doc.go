@@ -18,6 +18,6 @@
 //
 // provision.go does that for one Secret, sync.go for many; revoke.go and prune.go end the
 // accounts of Secrets that are gone, and setup.go makes a provisioner's account.
-// errors.go says what an error means: a *Refusal cannot work before somebody
-// changes something, anything else may work next time.
+// errors.go says what an error means: after a *Refusal, nothing works until
+// somebody changes something; after anything else, the next run may work.
 package provision

@@ -12,8 +12,8 @@ import (
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
 
-// A dry run writes nothing, and says of every object what the run says. Where it
-// cannot know, it says that, and counts as a change.
+// A dry run writes nothing, and says of every object what the run says. What it
+// cannot know, it says, and that counts as a change.
 func TestDryRunSaysWhatTheRunSays(t *testing.T) {
 	t.Parallel()
 	unknown := map[string]func(t tb, w *world){
@@ -66,7 +66,7 @@ func actions(report provision.Report) (lines []string) {
 	return lines
 }
 
-// What a provisioner's run cannot do, its dry run does not promise.
+// A provisioner's dry run does not promise what its run cannot do.
 func TestDryRunOfAProvisioner(t *testing.T) {
 	t.Parallel()
 	for name, prepare := range map[string]func(t *testing.T, w *world){
@@ -95,8 +95,8 @@ func TestDryRunOfAProvisioner(t *testing.T) {
 	}
 }
 
-// Annotations of a Secret change as others like. What counts is its data, its
-// label, and that it is the same object.
+// Others may change a Secret's annotations. What counts is its data, its label,
+// and that it is the same object.
 func TestWhatIsAnotherVersionOfTheSecret(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -132,7 +132,7 @@ func TestWhatIsAnotherVersionOfTheSecret(t *testing.T) {
 	}
 }
 
-// A name that differs in upper and lower case only is told of, not taken.
+// A name that differs only in upper and lower case is reported, not taken.
 func TestSimilarNamesAreToldOf(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -147,7 +147,7 @@ func TestSimilarNamesAreToldOf(t *testing.T) {
 	}
 }
 
-// However many tokens are superseded, a request ends a hundred at most.
+// However many tokens are superseded, a request ends at most a hundred.
 func TestManySupersededTokens(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

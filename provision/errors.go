@@ -44,8 +44,8 @@ var (
 	ErrUncertain = errors.New("unknown whether it was carried out")
 )
 
-// RejectedField is an ErrRejected that names this field. Nautobot's texts can
-// be translated, the names of fields cannot.
+// RejectedField is an ErrRejected that names this field. Nautobot's texts may be
+// translated, but the names of fields are not.
 type RejectedField string
 
 func (f RejectedField) Error() string { return "rejected: field " + string(f) }

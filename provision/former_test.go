@@ -12,7 +12,7 @@ import (
 )
 
 // versions is the source of a Secret that changes with each look, until the API
-// server is away.
+// server is unavailable.
 type versions struct {
 	all  []provision.Secret
 	away bool
@@ -107,8 +107,8 @@ func TestFormerAccountsBeyondOnePage(t *testing.T) {
 	}
 }
 
-// Without a name for the cluster the account from before may be another
-// cluster's: it is left alone, but not with a temporary password.
+// If the cluster has no name, the account from before may be another cluster's:
+// it is left alone, but not with a temporary password.
 func TestFormerAccountWithoutACluster(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -158,7 +158,7 @@ func TestLostAnswersAreReported(t *testing.T) {
 	}
 }
 
-// The grace counts from Nautobot's time, whatever the Pod's clock says.
+// The grace is measured by Nautobot's clock, whatever the Pod's clock says.
 func TestGraceByNautobotsClock(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -59,7 +59,7 @@ type world struct {
 	grace        time.Duration
 	timeout      time.Duration // of one request; 0: long
 	direct       bool          // requests take no network, which is faster
-	ran          bool          // there was a run already
+	ran          bool          // there has been a run
 	left         bool          // the Secret's password was removed, which leaves the account's as it is
 
 	gone, unlabelled, forbidden bool // so is the Secret
@@ -76,7 +76,7 @@ type world struct {
 
 type sight struct{ run, secret string }
 
-// noSecret is what a run saw that was told that there is no such Secret.
+// noSecret is what a run saw if it was told that there is no such Secret.
 const noSecret = "(gone)"
 
 func newWorld(t *testing.T) *world {
@@ -86,7 +86,7 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// makeWorld is newWorld for who closes it.
+// makeWorld is newWorld for callers that close it.
 func makeWorld() *world {
 	w := &world{
 		now:     time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC),
@@ -137,7 +137,7 @@ func (w *world) current() provision.Secret {
 	return secret
 }
 
-// secretName is what the Secret of a world is called.
+// secretName is the name of a world's Secret.
 const secretName = "openstack/nautobot-token"
 
 func secretOf(namespace, name string, values map[string]string) provision.Secret {
@@ -235,7 +235,7 @@ func (d direct) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// serve tells whether the server answered in full.
+// serve reports whether the server answered in full.
 func (d direct) serve(w http.ResponseWriter, req *http.Request) (whole bool) {
 	defer func() {
 		if broken := recover(); broken != nil && broken != any(http.ErrAbortHandler) {
@@ -246,7 +246,7 @@ func (d direct) serve(w http.ResponseWriter, req *http.Request) (whole bool) {
 	return true
 }
 
-// mustRun is a run that nothing disturbs and nothing is wrong with.
+// mustRun is an undisturbed run that has to succeed.
 func (w *world) mustRun(t tb) provision.Report {
 	t.Helper()
 	report, err := w.run(context.Background())
@@ -306,7 +306,7 @@ func fingerprint(secret string) string {
 	return hex.EncodeToString(sum[:4])
 }
 
-// checkAccount holds Nautobot against the Secret.
+// checkAccount compares Nautobot with the Secret.
 func (w *world) checkAccount(t tb) {
 	t.Helper()
 	user, ok := w.nautobot.User(w.secret["username"])
@@ -385,8 +385,8 @@ func contains(list []string, text string) bool {
 	return false
 }
 
-// scenarios are what a run may have to do. prepare brings the world to where
-// the run begins.
+// scenarios are what a run may have to do. prepare brings the world to the point
+// where the run begins.
 var scenarios = map[string]func(t tb, w *world){
 	"create": func(tb, *world) {},
 	"create where the group is there": func(_ tb, w *world) {

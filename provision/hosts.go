@@ -71,7 +71,7 @@ func parseHost(text string) (host, error) {
 	if bare {
 		text = "https://" + strings.TrimSuffix(text, "/")
 	}
-	u, err := url.Parse(text) // which lets control characters be in a fragment
+	u, err := url.Parse(text) // which allows control characters in a fragment
 	if err != nil || strings.ContainsFunc(text, unicode.IsControl) || u.Hostname() == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" {
 		return host{}, errHost
 	}
@@ -88,7 +88,7 @@ func parseHost(text string) (host, error) {
 	return host{bareName(u.Hostname()), port}, nil
 }
 
-// ValidPort tells whether a URL has no port, or one that can be.
+// ValidPort reports whether a URL has a possible port, or none.
 func ValidPort(u *url.URL) bool {
 	number, err := strconv.ParseUint(u.Port(), 10, 16)
 	return err == nil && number > 0 || u.Port() == "" && !strings.HasSuffix(u.Host, ":")

@@ -7,7 +7,7 @@ import (
 	"unicode"
 )
 
-// testHosts are those of https://nautobot.example, which has two more names.
+// testHosts are the hosts of https://nautobot.example, which has two more names.
 func testHosts(tb testing.TB) AllowedHosts {
 	tb.Helper()
 	return hostsOf(tb, "https://nautobot.example", "nautobot.nautobot.svc", "nautobot.lab.example:8443")
@@ -227,8 +227,8 @@ func TestNewHostsRefusesNames(t *testing.T) {
 	}
 }
 
-// FuzzHosts finds the accepted name in whatever is accepted, without the
-// parser of URLs.
+// FuzzHosts finds the accepted name in whatever is accepted, without the URL
+// parser.
 func FuzzHosts(f *testing.F) {
 	for _, test := range hostTexts {
 		f.Add(test.text)

@@ -15,9 +15,9 @@ import (
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
 
-// Two runs at once, for the same Secret: whichever order their requests come
-// in, both succeed, and Nautobot ends up right. Where both make the same thing
-// at the same moment, the loser's answer is a 400 or the database's 500.
+// Two runs at once, for the same Secret: in whatever order their requests come,
+// both succeed, and Nautobot ends up right. If both create the same thing at the
+// same moment, the loser's answer is a 400 or the database's 500.
 func TestEveryInterleavingOfTwoRuns(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes a minute, with the race detector ten")
@@ -26,7 +26,7 @@ func TestEveryInterleavingOfTwoRuns(t *testing.T) {
 	for name, prepare := range scenarios {
 		for _, lost := range []string{"400", "500"} {
 			if lost == "500" && name != "create" && name != "create without a password" {
-				continue // the others make nothing that these do not
+				continue // the others create nothing that these do not
 			}
 			t.Run(name+", the loser of a race gets "+lost, func(t *testing.T) {
 				t.Parallel()
@@ -126,9 +126,9 @@ type explorer struct {
 	lists  bool // one of the runs is prune
 }
 
-// explore takes a turn at every point where either run could go on. Orders
-// that come to a point where both runs have seen the same, and Nautobot is the
-// same, as in an order before, are not followed further.
+// explore takes a turn at every point where either run could go on. It does not
+// follow an order past a point that an earlier order has reached: where both runs
+// have seen the same, and Nautobot is the same.
 func (e explorer) explore(t *testing.T) {
 	t.Helper()
 	seen, ends := map[[sha256.Size]byte]bool{}, map[string]bool{}
@@ -187,7 +187,7 @@ type duel struct {
 	fault   nautobottest.Fault
 	events  []func(*world)
 	fresh   [2]bool // saw the Secret after the last event
-	loop    bool    // the runs are not both provision's
+	loop    bool    // not both runs are provision's
 	lists   bool    // one of them is prune
 	two     bool    // the runs are for two Secrets
 	broken  string  // what should never happen, and did
@@ -259,7 +259,7 @@ func (e explorer) begin(w *world, one, two operation) *duel {
 	return d
 }
 
-// readSecret is the path of what is a request to Kubernetes.
+// readSecret is the path of a request that goes to Kubernetes.
 const readSecret = "secret"
 
 // event is a turn of neither run.
@@ -278,7 +278,7 @@ func (d *duel) choice() (turns []int) {
 	return turns
 }
 
-// wrong tells what should never happen.
+// wrong says what should never have happened.
 func (d *duel) wrong(r nautobottest.Request) string {
 	if d.two {
 		return ""
@@ -303,7 +303,7 @@ func (d *duel) await(i int) {
 	}
 }
 
-// same replaces what chance decides.
+// same replaces what is random.
 func (d *duel) same(text string) string {
 	token := d.world.nautobot.Token
 	text = strings.NewReplacer(token, "TOKEN", token[len(token)-6:], "TOKEN").Replace(text)
@@ -312,8 +312,8 @@ func (d *duel) same(text string) string {
 
 var varying = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f-]{27}(_[0-9a-f]{4})?|"natural_slug": ?"[^"]*"|127\.0\.0\.1:[0-9]+`)
 
-// step lets a run's request be carried out, and notes what the run learns of
-// it. With the first request of a round a run forgets what it saw before.
+// step lets a run's request be carried out, and notes what the run learns from
+// it. With the first request of a round, a run forgets what it saw before.
 func (d *duel) step(i int) {
 	if i == event {
 		d.events[0](d.world)
@@ -420,7 +420,7 @@ func (d *duel) checkTwo(t *testing.T) {
 	} else if user.LastName != mark {
 		t.Errorf("the account is neither's: %q", user.LastName)
 	}
-	if d.errs[i] != nil { // the loser was in its way: a further run is not
+	if d.errs[i] != nil { // the loser was in its way, which it is not in another run's
 		if refused := (*provision.Refusal)(nil); errors.As(d.errs[i], &refused) {
 			t.Errorf("run %d, whose the account is: %v", i+1, d.errs[i])
 		}

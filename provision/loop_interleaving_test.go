@@ -8,7 +8,7 @@ import (
 	"github.com/rackerlabs/understack/go/nautobot-token/nautobot/nautobottest"
 )
 
-// What may happen to a Secret while runs are at it.
+// What may happen to a Secret while runs work on it.
 func goes(w *world)         { w.gone = true }
 func comesBack(w *world)    { w.comeBack() }
 func changes(w *world)      { w.set("token", key("newest")) }
@@ -20,10 +20,10 @@ func comesBackChanged(w *world) {
 }
 
 // Sync, revoke, prune and provision in pairs, and a Secret that goes and comes
-// back meanwhile: in every order of their requests, of their looks at the Secret,
-// and of what happens to it. Whatever they leave, one sync --prune brings it
-// right; and if they all ended well, none is necessary for a Secret that a
-// revoke or a provision saw come back.
+// back in the meantime: in every order of their requests, of their looks at the
+// Secret, and of what happens to it. Whatever they leave, one sync --prune puts it
+// right; and if they all ended well, none is necessary for a Secret that a revoke
+// or a provision saw come back.
 func TestEveryInterleavingOfTheLoop(t *testing.T) {
 	t.Parallel()
 	there := back["there"]
@@ -76,8 +76,8 @@ func TestEveryInterleavingOfTheLoop(t *testing.T) {
 	}
 }
 
-// checkLoop: nothing went wrong except what the Secret's going and coming back
-// explains, and one sync --prune brings everything right.
+// checkLoop: nothing went wrong that the Secret's going and coming back does not
+// explain, and one sync --prune puts everything right.
 func (d *duel) checkLoop(t *testing.T) {
 	t.Helper()
 	w := d.world

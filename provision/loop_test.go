@@ -54,9 +54,9 @@ func (w *world) saw(run, secret, what string) {
 	w.justSaw[run] = secret
 }
 
-// wrong tells what is wrong with a request. An account is taken out of service
-// only by a run that has just seen that its Secret is gone, or names another
-// one: the run has asked for nothing since.
+// wrong says what is wrong with a request. An account is taken out of service
+// only by a run that has just seen that its Secret is gone, or names another one,
+// and that has asked for nothing since.
 func (w *world) wrong(r nautobottest.Request) string {
 	run := r.Header.Get("User-Agent")
 	defer delete(w.justSaw, run)
@@ -139,8 +139,8 @@ func revoke(ctx context.Context, w *world, run string) error {
 	return err
 }
 
-// revokeSettled is how a Job revokes. A Secret settles at once, so that it is
-// looked at once.
+// revokeSettled is how a Job revokes. A Secret settles at once, so it is looked
+// at only once.
 func revokeSettled(ctx context.Context, w *world, run string) error {
 	r := provision.Revocation{Provisioner: w.provisioner(run), Source: w.sources(run), Settle: 1, Limit: w.limit}
 	_, err := r.Revoke(ctx, "openstack", "nautobot-token")
@@ -177,8 +177,8 @@ func (w *world) sync(ctx context.Context, run string, quick, prune bool) error {
 	return errors.Join(append(errs, err)...)
 }
 
-// mustClose has one undisturbed sync --prune bring everything right, and checks
-// that the next one writes nothing.
+// mustClose has one undisturbed sync --prune put everything right, and checks that
+// the next one writes nothing.
 func (w *world) mustClose(t tb) {
 	t.Helper()
 	if err := prune(context.Background(), w, "one"); err != nil {
@@ -188,7 +188,7 @@ func (w *world) mustClose(t tb) {
 }
 
 // mustBeClosed checks that Nautobot is right about every Secret, there or not,
-// and that a further sync --prune writes nothing.
+// and that another sync --prune writes nothing.
 func (w *world) mustBeClosed(t tb) {
 	t.Helper()
 	if w.gone {
@@ -215,8 +215,8 @@ func (w *world) mustBeClosed(t tb) {
 	}
 }
 
-// checkGone: the accounts of a Secret that is gone are out of service, by our
-// doing unless a person was first.
+// checkGone: the accounts of a Secret that is gone are out of service, and we did
+// it unless a person had done so before.
 func (w *world) checkGone(t tb, owner string) {
 	t.Helper()
 	for _, user := range w.nautobot.Snapshot().Users {
@@ -243,7 +243,7 @@ func (w *world) mustOperate(t tb, operate operation) {
 	}
 }
 
-// gone are what revoke and prune may find of a Secret that is gone.
+// gone is what revoke and prune may find of a Secret that is gone.
 var gone = map[string]func(t tb, w *world){
 	"gone": func(t tb, w *world) {
 		w.mustRun(t)
@@ -278,7 +278,7 @@ var gone = map[string]func(t tb, w *world){
 	},
 }
 
-// back are what they may find of a Secret that is there.
+// back is what they may find of a Secret that is there.
 var back = map[string]func(t tb, w *world){
 	"there": func(t tb, w *world) { w.mustRun(t) },
 	"back after its account was revoked": func(t tb, w *world) {
@@ -359,7 +359,7 @@ func rounds() map[string]struct {
 }
 
 // Whatever happens to any one request of a sync, a revoke or a prune, one sync
-// --prune brings everything right.
+// --prune puts everything right.
 func TestEveryFaultOfTheLoopHeals(t *testing.T) {
 	t.Parallel()
 	for name, round := range rounds() {
@@ -416,8 +416,8 @@ func (w *world) operateWith(operate operation, n int, fault string, spoil func(k
 	return err
 }
 
-// Whatever stands before Nautobot answers to any one kind of request: that is
-// never a refusal, and takes nothing out of service whose Secret is there.
+// Whatever something in front of Nautobot answers to any one kind of request, it
+// is never a refusal, and takes nothing out of service whose Secret is there.
 func TestForeignAnswersToTheLoop(t *testing.T) {
 	t.Parallel()
 	for name, round := range rounds() {
@@ -545,7 +545,7 @@ func (w *world) intercept(f func(r nautobottest.Request, n int) nautobottest.Fau
 	})
 }
 
-// ends tells whether a request takes an account out of service.
+// ends reports whether a request takes an account out of service.
 func ends(r nautobottest.Request) bool {
 	return r.Method == http.MethodDelete && strings.HasPrefix(r.Path, "/api/users/users/") || strings.Contains(string(r.Body), `"is_active":false`)
 }
@@ -590,7 +590,7 @@ func TestRequestsOfTheLoop(t *testing.T) {
 	}
 }
 
-// fleet is that many Secrets, all of which are healthy.
+// fleet is n Secrets, all of which are healthy.
 func fleet(n int) func(tb, *world) {
 	return func(t tb, w *world) {
 		w.gone = true
@@ -603,8 +603,8 @@ func fleet(n int) func(tb, *world) {
 }
 
 // A revoke may come between a run's look at an account and its write of the
-// first name, which is where the revoke left its mark. The account does not look
-// as if a person had deactivated it: it comes back with its Secret.
+// first name, where the revoke left its mark. The account must not look as if a
+// person had deactivated it: it comes back with its Secret.
 func TestMarkOfARevokeStays(t *testing.T) {
 	t.Parallel()
 	for name, returns := range map[string]bool{"the Secret stays away": false, "the Secret is back at once": true} {

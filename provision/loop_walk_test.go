@@ -25,8 +25,8 @@ import (
 // Random walks with sync, revoke and prune in them: Secrets go and come back,
 // lose their label or may not be read, the policy stops saying revoke, runs
 // come and fail, one after another and two at once, and people work on Nautobot
-// by hand. No run ends an account whose Secret it did not see to be gone, none
-// touches what is somebody else's, and one undisturbed sync --prune brings
+// by hand. No run ends an account without having seen that its Secret is gone,
+// none touches what is somebody else's, and one undisturbed sync --prune puts
 // everything right. The walks take every edge of the picture in CONTRIBUTING.md.
 func TestWalksOfTheLoop(t *testing.T) {
 	t.Parallel()
@@ -44,8 +44,8 @@ func TestWalksOfTheLoop(t *testing.T) {
 			})
 		}
 	}
-	// One round takes the rarest edge some ten times; if chance leaves one out,
-	// another round takes it.
+	// One round takes the rarest edge some ten times; if by chance it leaves one
+	// out, another round takes it.
 	for range 4 {
 		if !t.Run("walks", walks) || testing.Short() || len(taken.missing(t)) == 0 {
 			break
@@ -150,7 +150,7 @@ func (w *world) foreigners() (users []nautobottest.User) {
 	return users
 }
 
-// stopped tells whether only a person can get a run for the Secret going again.
+// stopped reports whether only a person can get a run for the Secret going again.
 func (w *loopWalk) stopped() bool {
 	name := w.secret["username"]
 	user, ok := w.nautobot.User(name)
@@ -360,7 +360,7 @@ func (w *loopWalk) checkRun(t *rapid.T, name string, err error) {
 	case !w.gone && name == "revoke" && has("the Secret is there"):
 	case !w.rule.Revoke && has("revoke: true"):
 	case w.unlabelled && has("label"):
-	case has("more than --limit"): // how many it may be is checked by itself
+	case has("more than --limit"): // how many there may be is checked separately
 	case !w.gone && w.stopped() && (isRefused(err) || has("after ")):
 	default:
 		t.Errorf("%s: %v", name, err)

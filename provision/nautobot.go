@@ -36,7 +36,7 @@ type Users interface {
 // Tokens works on the tokens of one account, as that account: Nautobot lets
 // nobody else do that, not even a superuser.
 type Tokens interface {
-	// Authenticate tells whether the login opens the account; nil: it does.
+	// Authenticate reports whether the login opens the account; nil: it does.
 	Authenticate(ctx context.Context, login Login) error
 	Tokens(ctx context.Context, login Login) ([]Token, error)
 	CreateToken(ctx context.Context, login Login, fields TokenFields) (Token, error)
@@ -113,7 +113,7 @@ type Permission struct {
 	Enabled     bool
 	ObjectTypes []string       // "app.model"
 	Actions     []string       // view, add, change, delete
-	Constraints map[string]any // nil: none, or some that are not one plain object
+	Constraints map[string]any // nil: none, or not a single plain object
 	Groups      []Group
 }
 

@@ -50,7 +50,7 @@ type managedGroup struct {
 	Permission *Permission
 }
 
-// isSelf tells whether an account is the one that the superuser token belongs to.
+// isSelf reports whether an account is the one that the superuser token belongs to.
 func (o observed) isSelf(user User) bool { return o.Self != "" && o.Self == user.Username }
 
 // observe asks for as little as possible: two requests if all is well.
@@ -85,8 +85,8 @@ func (r *reconciler) observe(ctx context.Context, want desired) (observed, error
 	if err == nil && o.TokensKnown && find(o.Tokens, want.Token) == nil && o.Token == tokenNotProbed {
 		o.Token, err = r.probe(ctx, want.Token)
 	}
-	// An account without rights cannot tell whose token it is; and a dry run cannot
-	// find out whether the managed group is there by trying.
+	// An account without rights cannot tell whose token it is, and a dry run cannot
+	// find out by trying whether the managed group is there.
 	joins := o.User == nil || !o.isSelf(*o.User) && !hasGroup(o.User.Groups, want.ManagedGroup)
 	if err == nil && o.ManagedGroup == nil && !o.GroupUnknown && (o.Token == tokenHolderUnknown || r.dryRun && joins) {
 		err = r.observeManagedGroup(ctx, want.ManagedGroup, &o)
@@ -136,7 +136,7 @@ func (r *reconciler) observeSelf(ctx context.Context, o *observed) error {
 	return err
 }
 
-// mayTouchSelf tells whether it matters whose the superuser token is: if an
+// mayTouchSelf reports whether it matters whose the superuser token is: if an
 // account could be taken over, lose its rights, or be deactivated.
 func (d desired) mayTouchSelf(o observed) bool {
 	if len(o.Former) > 0 {
@@ -222,8 +222,8 @@ func (r *reconciler) observeByToken(ctx context.Context, want desired, o *observ
 	return err
 }
 
-// observeInactive looks at an account that we revoked: nothing opens it, so
-// its tokens are seen only once it is active again.
+// observeInactive looks at an account that we revoked: nothing opens it, so its
+// tokens can be seen only once it is active again.
 func (r *reconciler) observeInactive(ctx context.Context, want desired, o *observed) error {
 	err := r.nautobot.Authenticate(ctx, want.byToken())
 	switch {

@@ -39,7 +39,7 @@ func (o Owner) secret() Secret { return Secret{Namespace: o.Namespace, Name: o.N
 
 // parseOwner reads what String makes for a cluster with a name. A text that was
 // too long cannot be read: it can only be compared. Nor can one that somebody
-// changed into what no Secret is called.
+// changed into something that names no Secret.
 func parseOwner(text string) (Owner, bool) {
 	parts := strings.Split(text, "/")
 	if len(parts) != 3 || slices.ContainsFunc(parts, func(part string) bool { return !isObjectName(part) }) {
@@ -48,10 +48,10 @@ func parseOwner(text string) (Owner, bool) {
 	return Owner{parts[0], parts[1], parts[2]}, true
 }
 
-// unique tells whether the owner is unlike that of any Secret in another cluster.
+// unique reports whether no Secret in another cluster can have the same owner.
 func (o Owner) unique() bool { return o.Cluster != "" }
 
-// isObjectName tells whether something in Kubernetes can be called that.
+// isObjectName reports whether a text can be the name of a Kubernetes object.
 func isObjectName(text string) bool {
 	return text != "" && strings.Trim(text, "-.") == text && strings.Trim(text, "abcdefghijklmnopqrstuvwxyz0123456789-.") == ""
 }
@@ -61,33 +61,33 @@ func (o Owner) description() string {
 	return shorten(descriptionPrefix+o.String(), maxDescription, "~")
 }
 
-// owns tells whether an account is the owner's: both of its names have to say
+// owns reports whether an account is the owner's: both of its names have to say
 // so. A person may share the last name with a Secret, but hardly both names.
 func (o Owner) owns(user User) bool {
 	return isService(user) && sameShortened(user.LastName, o.String(), maxLastName)
 }
 
-// made tells whether a token came from the owner's Secret.
+// made reports whether a token came from the owner's Secret.
 func (o Owner) made(token Token) bool {
 	return sameShortened(token.Description, descriptionPrefix+o.String(), maxDescription)
 }
 
-// isService tells whether an account was made by this program.
+// isService reports whether an account was made by this program.
 func isService(user User) bool {
 	return slices.Contains([]string{firstName, firstNameOpening, firstNameRevoked}, user.FirstName) && strings.ContainsAny(user.LastName, "/~")
 }
 
-// isRevoked tells whether this program deactivated the account.
+// isRevoked reports whether this program deactivated the account.
 func isRevoked(user User) bool { return !user.Active && user.FirstName == firstNameRevoked }
 
-// isOpen tells whether an account for the API only may have a temporary password.
+// isOpen reports whether an account for the API only may have a temporary password.
 // One that is active and called revoked may have been opened just before the
 // mark of a revoke was restored, see clearPassword.
 func isOpen(user User) bool {
 	return user.FirstName == firstNameOpening || user.Active && user.FirstName == firstNameRevoked
 }
 
-// isMarked tells whether a token came from any Secret.
+// isMarked reports whether a token came from any Secret.
 func isMarked(token Token) bool { return strings.HasPrefix(token.Description, descriptionPrefix) }
 
 // shorten makes a text that is too long end in a hash of the whole. The
@@ -104,8 +104,7 @@ func shorten(text string, limit int, separator string) string {
 
 const tailBytes = 8 // of the hash
 
-// leftOf is as much of a prefix of owners as is left in a last name that was too
-// long.
+// leftOf is the part of a prefix of owners that is left in a shortened last name.
 func leftOf(prefix string) string {
 	return prefix[:min(len(prefix), maxLastName-len("~")-2*tailBytes)]
 }
@@ -116,7 +115,7 @@ func sameShortened(stored, text string, limit int) bool {
 	return stored == shorten(text, limit, "~") || len(text) > limit && stored == shorten(text, limit, "-")
 }
 
-// ownedBy tells whether one of the owners, which may hold the globs * and ?, is
+// ownedBy reports whether one of the owners, which may hold the globs * and ?, is
 // the one that Nautobot stores after the prefix. Provisioners belong to none of
 // them: whoever writes a rule must not get the account that carries it out.
 func ownedBy(owners []string, stored, prefix string, limit int) bool {
@@ -132,22 +131,22 @@ func ownedBy(owners []string, stored, prefix string, limit int) bool {
 	})
 }
 
-// inherits tells whether the rule lets the Secret take over the account of the
+// inherits reports whether the rule lets the Secret take over the account of the
 // Secret that it replaces.
 func (d desired) inherits(user User) bool {
 	return isService(user) && ownedBy(d.Rule.AdoptFrom, user.LastName, "", maxLastName)
 }
 
-// manages tells whether the account is the Secret's already, or may be inherited.
+// manages reports whether the account is the Secret's already, or may be inherited.
 func (d desired) manages(user User) bool { return d.Owner.owns(user) || d.inherits(user) }
 
-// supersedes tells whether a token is an older one of the same Secret, or of
+// supersedes reports whether a token is an older one of the same Secret, or of
 // the Secret that it replaces.
 func (d desired) supersedes(token Token) bool {
 	return d.Owner.made(token) || ownedBy(d.Rule.AdoptFrom, token.Description, descriptionPrefix, maxDescription)
 }
 
-// mayChange tells whether checkOwnership allows it.
+// mayChange reports whether checkOwnership allows it.
 func (d desired) mayChange(o observed) bool { return d.checkOwnership(o) == nil }
 
 // checkOwnership refuses accounts that the Secret may not change.

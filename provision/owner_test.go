@@ -65,7 +65,7 @@ func TestOwnerFitsItsField(t *testing.T) {
 					"another beginning":  {Namespace: "x", Name: owner.Name},
 					"one character more": {Namespace: "n", Name: owner.Name + "m"},
 					"other slashes":      {Cluster: "n", Namespace: "m", Name: owner.Name[2:]},
-					// No name of Kubernetes has a ~. It would not help, either.
+					// No Kubernetes name has a ~. It would not help either.
 					"what was shortened": {Namespace: "n", Name: strings.TrimPrefix(got, test.prefix+"n/")},
 				} {
 					if test.of(other) == got {
@@ -146,7 +146,7 @@ func TestCheckOwnership(t *testing.T) {
 		"ours, the token's own":            {User{FirstName: firstName, LastName: planOwner, Active: true, Superuser: true}, true, "yes yes yes yes yes yes"},
 		"ours, the token's own, inactive":  {User{FirstName: firstName, LastName: planOwner}, true, "yes yes yes yes yes yes"},
 
-		// A person may be called like a Secret.
+		// A person may have the name of a Secret.
 		"a person with our last name":  {User{FirstName: "Ann", LastName: planOwner, Active: true}, false, "adopt adopt yes yes adopt setup"},
 		"nobody with our last name":    {User{LastName: planOwner, Active: true}, false, "adopt adopt yes yes adopt setup"},
 		"a person with our first name": {User{FirstName: firstName, Active: true}, false, "adopt adopt yes yes adopt setup"},
@@ -260,8 +260,8 @@ func TestCheckOwnershipOfUnknownSelf(t *testing.T) {
 	}
 }
 
-// TestCheckOwnershipHints: the Secret's token opens the account that is refused,
-// which says why.
+// TestCheckOwnershipHints: the Secret's token opens the refused account, which
+// shows why.
 func TestCheckOwnershipHints(t *testing.T) {
 	const (
 		copied = `account "openstack" belongs to another Secret: one account, one Secret; that Secret has the same token: if this one is a copy, take the label off it`

@@ -29,7 +29,7 @@ type planner struct {
 
 func (p *planner) add(s step) { p.steps = append(p.steps, s) }
 
-// writes tells whether anything is to be written.
+// writes reports whether anything is to be written.
 func writes(steps []step) bool {
 	return slices.ContainsFunc(steps, func(s step) bool { return s.write != nil })
 }
@@ -52,7 +52,7 @@ func makePlan(want desired, have observed, now time.Time) ([]step, error) {
 	case have.TokensKnown:
 	case !writes(p.steps):
 		return nil, errNoRights{want}
-	default: // what the account can do, and which tokens it has, may be different then
+	default: // by then, the account's rights and tokens may be different
 		p.steps[lastWrite(p.steps)].reobserve = true
 	}
 	older, former := p.planToken(), p.formerSteps()
@@ -124,7 +124,7 @@ func (p *planner) check() error {
 	return nil
 }
 
-// hasRights tells whether the account may certainly see its tokens.
+// hasRights reports whether the account may certainly see its tokens.
 func (p *planner) hasRights() bool {
 	group := p.have.ManagedGroup
 	if group == nil || !p.have.User.Active || !hasGroup(p.have.User.Groups, p.want.ManagedGroup) {
@@ -192,7 +192,7 @@ func (o observed) keepSelf(user User) string {
 }
 
 // deactivation takes an account out of service: neither its tokens nor its
-// password open it then, and its first name tells our doing from a person's.
+// password open it then, and its first name says that we did it, not a person.
 func deactivation(user User, why string) step {
 	return step{
 		Change:  Change{Object: "user/" + user.Username, Action: Revoked, Notes: []string{why}},

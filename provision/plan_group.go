@@ -19,8 +19,8 @@ func ownTokens(group string) Permission {
 	}
 }
 
-// isOwnTokens tells whether a permission is, or may become, the one that lets
-// accounts manage their own tokens. One for anything else is somebody's.
+// isOwnTokens reports whether a permission is, or may become, the one that lets
+// accounts manage their own tokens. One for anything else is somebody else's.
 func isOwnTokens(have *Permission) bool {
 	return have == nil || len(have.ObjectTypes) == 0 || slices.Contains(have.ObjectTypes, "users.token")
 }

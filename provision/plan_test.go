@@ -50,8 +50,8 @@ func healthyObserved() observed {
 	}
 }
 
-// unknownTokens is for an account that cannot list its tokens; is says what the
-// Secret's token was answered.
+// unknownTokens is for an account that cannot list its tokens; is says how
+// Nautobot answered the Secret's token.
 func unknownTokens(o *observed, is tokenStatus) {
 	o.Tokens, o.TokensKnown, o.PasswordWorks, o.Token = nil, false, false, is
 }
@@ -64,7 +64,7 @@ var (
 	byTemporary = func() Login { d := someDesired(); apiOnly(&d); return d.login() }()
 )
 
-// line is a step that only tells that an object is left as it is.
+// line is a step that only reports that an object is left as it is.
 func line(object string, notes ...string) step {
 	return step{Change: Change{Object: object, Action: Unchanged, Notes: notes}}
 }
@@ -333,7 +333,7 @@ func someCase(seed uint64) (desired, observed) {
 
 const cases = 10_000
 
-// TestPlanIsPure: the same question has the same answer, and stays the same.
+// TestPlanIsPure: the same question has the same answer, and is not changed.
 func TestPlanIsPure(t *testing.T) {
 	for seed := range uint64(cases / 10) {
 		want, have := someCase(seed)
@@ -349,7 +349,7 @@ func TestPlanIsPure(t *testing.T) {
 	}
 }
 
-// TestPlanKeepsItsPromises holds every plan against what may never happen.
+// TestPlanKeepsItsPromises checks every plan for what must never happen.
 func TestPlanKeepsItsPromises(t *testing.T) {
 	planned := 0
 	for seed := range uint64(cases) {
@@ -523,13 +523,12 @@ func (p *promises) checkEnd(id string, in *time.Duration) {
 	}
 }
 
-// TestPlanConverges carries plans out on paper, as far as each goes. A run comes
-// to its end after a few rounds and is never refused on the way; the next run
-// writes nothing.
+// TestPlanConverges carries plans out on paper, as far as each goes. A run ends
+// after a few rounds and is never refused on the way; the next run writes nothing.
 func TestPlanConverges(t *testing.T) {
 	for seed := range uint64(cases) {
 		want, have := someCase(seed)
-		have.passwordWrites = 0 // that a password is ignored shows on no paper
+		have.passwordWrites = 0 // paper cannot show that a password is ignored
 		for round := 1; ; round++ {
 			steps, err := makePlan(want, have, noon)
 			if err != nil && round == 1 {
@@ -549,7 +548,7 @@ func TestPlanConverges(t *testing.T) {
 	}
 }
 
-// carriedOut makes of what was observed what is there after a plan, and tells
+// carriedOut turns what was observed into what is there after a plan, and reports
 // whether the run observes anew.
 func carriedOut(want desired, have *observed, steps []step) bool {
 	have.Tokens, have.Former = slices.Clone(have.Tokens), slices.Clone(have.Former)

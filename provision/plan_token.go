@@ -11,15 +11,15 @@ const (
 	// clockSlack is how far apart the clocks of two runs may be before one of
 	// them corrects the other's expiry of a superseded token.
 	clockSlack = time.Minute
-	// maxBulk is how many tokens one request ends.
+	// maxBulk is how many tokens one request ends at most.
 	maxBulk = 100
-	// recently is how young another token may be before that is worth a note.
+	// recently is how old another token may be to be worth a note.
 	recently = 5 * time.Minute
 )
 
 func (p *planner) tokenObject() string { return "token/" + p.want.Secret }
 
-// needsPassword tells whether the token cannot be created or repaired by using
+// needsPassword reports whether the token cannot be created or repaired by using
 // it: the account has to log in.
 func (p *planner) needsPassword() bool {
 	if token := find(p.have.Tokens, p.want.Token); token != nil {
@@ -99,7 +99,7 @@ type olderTokens struct {
 	in      time.Duration // until the tokens in expire end
 	expire  []string
 	drop    []string
-	foreign []string // of other Secrets, which do not own the account any more
+	foreign []string // of other Secrets, which no longer own the account
 	notes   []string // about the rest
 }
 

@@ -75,7 +75,7 @@ func TestPlanToken(t *testing.T) {
 			)},
 		},
 
-		// Without a password the token mends itself, as long as it can.
+		// Without a password the token repairs itself, as long as it can.
 		"no password, it lacks the mark": {
 			apiOnly, func(o *observed) { o.Tokens[0].Description, o.PasswordWorks = "", false },
 			[]step{tokenMended(byToken, described, "description")},

@@ -59,8 +59,8 @@ func (p *planner) updateUser() {
 	update := userUpdate{updateUser: updateUser{ID: is.ID, Adopts: !want.Owner.owns(is)}}
 	p.planOpening(&update)
 	wrong := !want.apiOnly() && !p.have.PasswordWorks && (is.Active || !want.manages(is) || p.have.blankPassword)
-	// Whose token it is shows once the account has its rights back. Until then
-	// its password stays as it is: the token may be another's.
+	// Only once the account has its rights back can it be seen whose token it is.
+	// Until then its password stays as it is: the token may be another's.
 	prove := wrong && is.Active && p.have.Token == tokenHolderUnknown
 	if wrong && !prove {
 		update.password(want)
@@ -76,7 +76,7 @@ func (p *planner) updateUser() {
 }
 
 // planOpening decides whether an account for the API only gets a temporary
-// password: because creating its token takes one, or because a password from
+// password: because creating its token requires one, or because a password from
 // before it was taken over or deactivated must not open it.
 func (p *planner) planOpening(update *userUpdate) {
 	want, have, is := p.want, p.have, *p.have.User
@@ -151,7 +151,7 @@ func (p *planner) groupNotes() []string {
 	return []string{"also in groups " + strings.Join(others, ", ")}
 }
 
-// planClear takes the temporary password away again.
+// planClear removes the temporary password again.
 func (p *planner) planClear() {
 	change := Change{Object: p.userObject(), Action: Unchanged}
 	id := ""

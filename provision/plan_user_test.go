@@ -24,7 +24,7 @@ func opened(write updateUser, fields ...string) step {
 	return rechecked(updated(write, fields...))
 }
 
-// cleared is the step that takes it away again.
+// cleared is the step that removes it again.
 func cleared(fields ...string) step {
 	s := step{Change: Change{Object: userObject, Action: Unchanged, Fields: fields}, write: clearPassword{"user-1", planUsername}, recheck: true}
 	if len(fields) > 0 {
@@ -211,7 +211,7 @@ func TestPlanUserWithoutTokens(t *testing.T) {
 			}}, "password", "is_active", "first_name", "last_name")), tokenMade(byPassword), verified},
 		},
 		"not in the managed group": {nil, func(o *observed) { lostGroup(o); o.PasswordWorks = true }, []step{joins, later, verified}},
-		// Until it is known whose the token is, the password stays as it is.
+		// Until it is known who owns the token, the password stays as it is.
 		"not in the managed group, and another password": {nil, lostGroup, []step{joins, passwordSet, later, verified}},
 		"another password, and nobody has the token": {
 			nil, func(o *observed) { unknownTokens(o, tokenFree) }, []step{passwordSet, tokenMade(byPassword), verified},
@@ -266,7 +266,7 @@ func deactivated(id, name string) step {
 }
 
 // TestPlanFormer is about the accounts that the Secret named before, once this
-// run has made the new one.
+// run has created the new one.
 func TestPlanFormer(t *testing.T) {
 	const (
 		alone = "it has the same owner and is left alone: --cluster is not set"

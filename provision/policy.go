@@ -18,7 +18,7 @@ const DefaultManagedGroup = "nautobot-token-managed"
 type Policy struct {
 	File         string // named in refusals; empty: there is no file
 	ManagedGroup string
-	Rules        []Rule // the first that matches counts
+	Rules        []Rule // the first that matches applies
 }
 
 // Rule is for the Secrets of one namespace.
@@ -70,7 +70,7 @@ func (p Policy) NoRule(namespace, name string) error {
 		p.File, namespace, name, namespace, name)
 }
 
-// Covers tells whether there is a rule for a Secret.
+// Covers reports whether there is a rule for a Secret.
 func (p Policy) Covers(namespace, name string) bool { return p.find(namespace, name) >= 0 }
 
 // Namespaces returns the namespaces of the rules, each once.
@@ -160,7 +160,7 @@ func ValidateManagedGroup(name string) error {
 
 const maxGroupName = 150 // characters
 
-// isGlob tells whether a text is a glob: * and ?, and the characters that names
+// isGlob reports whether a text is a glob: * and ?, and the characters that names
 // of Secrets and accounts consist of.
 func isGlob(text string) bool {
 	return text != "" && !strings.ContainsFunc(text, func(r rune) bool { return r != '*' && r != '?' && !inUsername(r) })
@@ -170,7 +170,7 @@ func errGlob(text string) error {
 	return fmt.Errorf("%q is not a glob: want letters, digits, @ . + - _, and * and ? in their usual meaning", text)
 }
 
-// matches tells whether one of the globs matches the whole name.
+// matches reports whether one of the globs matches the whole name.
 func matches(globs []string, name string) bool {
 	return slices.ContainsFunc(globs, func(glob string) bool {
 		ok, err := path.Match(glob, name)

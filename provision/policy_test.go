@@ -113,8 +113,8 @@ func TestRuleValidate(t *testing.T) {
 	}
 }
 
-// Shells disagree about everything but * and ?: the rest is a mistake, never a
-// rule that matches something else than its author thinks.
+// Shells disagree about everything except * and ?: the rest is a mistake, never a
+// rule that matches something other than its author thinks.
 func TestGlobsAreStarsAndQuestionMarks(t *testing.T) {
 	for _, text := range []string{"[!a]*", "[^a]*", "[a-z]*", "{a,b}", `\*`, `a\`, "a b", "a/b", "ü*", "a,b", "!a", "a\n"} {
 		if isGlob(text) {

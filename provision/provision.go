@@ -35,9 +35,9 @@ type Result struct {
 }
 
 // Provision provisions one Secret: read it, observe Nautobot, plan, write what
-// differs, verify, read the Secret again. The Report tells what was done even if
-// the error says why it was not more. A *Refusal means that trying again cannot
-// help, and that nothing was written; ErrNoSecret, that the Secret is gone.
+// differs, verify, read the Secret again. The Report says what was done, even if
+// the error says why no more was. A *Refusal means that trying again cannot help,
+// and that nothing was written; ErrNoSecret, that the Secret is gone.
 func (p *Provisioner) Provision(ctx context.Context, source Source) (Result, error) {
 	r := run{Provisioner: p, source: source}
 	var err error
@@ -100,8 +100,8 @@ func (r *run) provisionVersion(ctx context.Context) error {
 	return err
 }
 
-// begin turns the run to another version of the Secret. With the first it
-// connects to Nautobot: not before the Secret has been accepted.
+// begin moves the run on to another version of the Secret. With the first it
+// connects to Nautobot, which is not done until the Secret has been accepted.
 func (r *run) begin(ctx context.Context, want desired) error {
 	before := r.reconciler
 	if before.opened || before.revived {

@@ -8,7 +8,7 @@ import (
 )
 
 // Prune revokes every account of this cluster whose Secret is gone: in those
-// namespaces, or in all if none is given. present tells whether a Secret is known
+// namespaces, or in all if none is given. present reports whether a Secret is known
 // to be there; done is told what became of each. An error says why nothing more
 // could be done.
 func (r *Revocation) Prune(ctx context.Context, namespaces []string, present func(namespace, name string) bool, done func(Result, error)) error {
@@ -60,7 +60,7 @@ func (r *Revocation) Prune(ctx context.Context, namespaces []string, present fun
 }
 
 // stillMissing leaves out the Secrets that have come back. Another run may have
-// revoked their accounts meanwhile.
+// revoked their accounts in the meantime.
 func (r *Revocation) stillMissing(ctx context.Context, nautobot Nautobot, missing []Owner, done func(Result, error)) []Owner {
 	return slices.DeleteFunc(missing, func(o Owner) bool {
 		secret := o.secret()
@@ -79,7 +79,7 @@ func (r *Revocation) stillMissing(ctx context.Context, nautobot Nautobot, missin
 }
 
 // withinLimit leaves out the namespaces in which too many Secrets are gone, and
-// tells of them.
+// reports them.
 func (r *Revocation) withinLimit(missing []Owner, done func(Result, error)) (within []Owner) {
 	in := map[string][]Owner{}
 	for _, owner := range missing {

@@ -19,7 +19,7 @@ type reconciler struct {
 	quick          bool             // passwords are taken on trust: for a look that writes nothing
 	now            func() time.Time // of this machine
 	log            *slog.Logger
-	// current tells whether what was desired still is: nil, or why not.
+	// current says whether what was desired still is: nil, or why not.
 	current func(context.Context) error
 
 	report   Report
@@ -124,8 +124,8 @@ func (r *reconciler) withGroup(ctx context.Context, want desired, have observed,
 	return err
 }
 
-// remember notes which account this is, and that somebody else has taken the
-// temporary password away.
+// remember notes which account this is, and whether somebody else has removed
+// the temporary password.
 func (r *reconciler) remember(want desired, have observed) {
 	if r.warnPasswordKept && have.User != nil && !have.isSelf(*have.User) {
 		r.warnPasswordKept = false
@@ -195,7 +195,7 @@ func (r *reconciler) carryOut(ctx context.Context, step step) error {
 	return err
 }
 
-// isTakenBack tells whether leave undoes a write.
+// isTakenBack reports whether leave undoes a write.
 func isTakenBack(w write) bool {
 	update, ok := w.(updateUser)
 	return ok && !update.Adopts && (update.Opens || update.Fields.Active != nil && *update.Fields.Active) || w.kind() == "clear password"
@@ -239,8 +239,8 @@ func (r *reconciler) doubt(ctx context.Context, err error) error {
 	return err
 }
 
-// clock is Nautobot's time, as far as it is known: the creation of a token tells
-// it, and exactly if this run created the token.
+// clock is Nautobot's time, as far as it is known: tokens say when they were
+// created, and one that this run has created gives the exact time.
 func (r *reconciler) clock(tokens []Token) time.Time {
 	for _, token := range tokens {
 		if token.Created.After(r.now().Add(r.ahead)) {
@@ -258,14 +258,14 @@ func (r *reconciler) sawClock(now time.Time) {
 }
 
 // abandon leaves an account that cannot be finished as safe as possible, and
-// decides what the error means after what was written.
+// decides what the error means, given what was written.
 func (r *reconciler) abandon(ctx context.Context, want desired, cause error) error {
 	refusal, refused := errors.AsType[*Refusal](cause)
 	var current error
 	if r.opened || r.lost || refused && r.revived {
 		current = r.current(ctx)
 	}
-	// If the Secret changed, the next run is on its way, and the account its.
+	// If the Secret changed, the next run is on its way, and sees to the account.
 	takenBack := false
 	if ctx.Err() == nil && (current == nil || errors.Is(current, ErrNoSecret)) {
 		takenBack = r.leave(ctx, want, refused)
@@ -278,7 +278,7 @@ func (r *reconciler) abandon(ctx context.Context, want desired, cause error) err
 		return fmt.Errorf("after a write that was needed to find out, and that is taken back: %v", refusal)
 	}
 	if refused && r.wrote {
-		if refusal.Owner != "" { // the error below does not have it any more
+		if refusal.Owner != "" { // the error below no longer has it
 			r.log.Info("the account belongs to another Secret", "owner", refusal.Owner)
 		}
 		return fmt.Errorf("after part of it was written: %v; the next run will be refused before it writes anything", refusal)
@@ -288,7 +288,7 @@ func (r *reconciler) abandon(ctx context.Context, want desired, cause error) err
 
 // leave takes back what must not stay: a temporary password, the activation of
 // an account that is refused, and all of it in an account that is another's now.
-// It tells whether there was anything, and it is gone.
+// It reports whether there was anything, and it is gone.
 func (r *reconciler) leave(ctx context.Context, want desired, refused bool) bool {
 	var err error
 	switch {
@@ -329,8 +329,8 @@ func (r *reconciler) leaveAsItWas(ctx context.Context, want desired, refused boo
 	return err
 }
 
-// leaveToOthers removes what this run gave to an account that somebody else took
-// over meanwhile: its password and its token.
+// leaveToOthers removes what this run gave to an account that somebody else has
+// since taken over: its password and its token.
 func (r *reconciler) leaveToOthers(ctx context.Context, want desired) error {
 	if (r.opened || r.passwordWrites > 0) && r.nautobot.Authenticate(ctx, want.login()) == nil {
 		if err := r.clearPassword(ctx, r.userID, want.Username); err != nil {
@@ -351,16 +351,17 @@ func (r *reconciler) leaveToOthers(ctx context.Context, want desired) error {
 	return r.nautobot.DeleteTokens(ctx, want.byToken(), []string{token.ID})
 }
 
-// clearPassword takes a temporary password away, and with it the first name that
-// tells of it.
+// clearPassword removes a temporary password, and with it the first name that
+// records it.
 func (r *reconciler) clearPassword(ctx context.Context, id, username string) error {
 	user, err := r.nautobot.ClearPassword(ctx, id, username, firstName)
 	return r.keepMark(ctx, user, err)
 }
 
-// keepMark is for a write of an active account's first name. If the account was
-// revoked at that moment, the first name told that instead, and does so again:
-// otherwise it would look like a person's doing. What is next has to be observed.
+// keepMark follows a write of an active account's first name. If the account was
+// revoked at that moment, its first name recorded that, and has to do so again:
+// otherwise a person would seem to have deactivated it. What comes next has to be
+// observed.
 func (r *reconciler) keepMark(ctx context.Context, user User, err error) error {
 	if err != nil || user.Active {
 		return err

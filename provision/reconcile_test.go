@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// TestClock: tokens expire by Nautobot's clock, which may be ahead of ours or
-// behind it.
+// TestClock: tokens expire by Nautobot's clock, which may be ahead of ours, or
+// behind.
 func TestClock(t *testing.T) {
 	made := func(created time.Time) []Token {
 		return []Token{{}, {Created: created}, {Created: noon.Add(-time.Hour)}}

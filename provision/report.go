@@ -70,7 +70,7 @@ func (r *Report) forget(object string) {
 	}
 }
 
-// Changed tells whether the run wrote anything, or a dry run would.
+// Changed reports whether the run wrote anything, or a dry run would.
 func (r *Report) Changed() bool {
 	return slices.ContainsFunc(r.Changes, func(c Change) bool { return c.Action == Created || c.Action == Updated || c.Action == Revoked })
 }

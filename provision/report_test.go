@@ -108,8 +108,8 @@ func TestReportAdd(t *testing.T) {
 	}
 }
 
-// TestReportAddLeavesItsArgumentsAlone looks behind the ends of the slices: a
-// plan may go on using them.
+// TestReportAddLeavesItsArgumentsAlone looks beyond the ends of the slices: a plan
+// may go on using them.
 func TestReportAddLeavesItsArgumentsAlone(t *testing.T) {
 	fields := []string{"password", "groups", "email"}
 	notes := []string{"one", "two", "three"}

@@ -146,7 +146,7 @@ func (r *Revocation) end(ctx context.Context, nautobot Nautobot, superuserToken 
 		}
 		return e.apply(ctx, planEnd(secret, owner, owned, have, r.Delete))
 	})
-	// A run of provision that looked before the write has found nothing to do.
+	// A run of provision that looked before the write will have found nothing to do.
 	if back := e.current; err == nil && e.wrote {
 		err = back(ctx)
 	}
@@ -196,7 +196,7 @@ type census struct {
 	unreadable int // the account does not tell its Secret's whole name
 }
 
-// missing looks at the accounts under a prefix. present tells whether a Secret is
+// missing looks at the accounts under a prefix. present reports whether a Secret is
 // known to be there. failed is told why one could not be read; if failed is nil,
 // that ends the search.
 func (r *Revocation) missing(ctx context.Context, nautobot Nautobot, prefix string, present func(Owner) bool, failed func(Owner, error)) (found census, err error) {

@@ -15,7 +15,7 @@ import (
 type flapping struct {
 	start time.Time
 	turns []time.Duration
-	every time.Duration // it turns for ever
+	every time.Duration // it changes forever
 }
 
 func (f flapping) Secret(context.Context) (Secret, error) {
@@ -33,8 +33,8 @@ func (f flapping) Secret(context.Context) (Secret, error) {
 	return Secret{Namespace: "ns", Name: "name"}, nil
 }
 
-// A Secret counts as gone, or as there, only after it has been so for the whole
-// of Settle, however often it changed before.
+// A Secret counts as gone, or as there, only after it has been so for all of
+// Settle, however often it changed before.
 func TestSettle(t *testing.T) {
 	const settle = 10 * time.Second
 	seconds := func(at ...int) (turns []time.Duration) {

@@ -23,7 +23,7 @@ func (s Sensitive) Reveal() string {
 	return s.reveal()
 }
 
-// Empty tells whether there is no text, or text of length 0.
+// Empty reports whether there is no text, or text of length 0.
 func (s Sensitive) Empty() bool { return s.Reveal() == "" }
 
 // Equal compares the texts; go-cmp uses it too.

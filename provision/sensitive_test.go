@@ -183,7 +183,7 @@ func TestSensitiveAgainstEncoders(t *testing.T) {
 		for name, value := range carriers() {
 			t.Run(encoderName+" "+name, func(t *testing.T) {
 				var out bytes.Buffer
-				if err := encode(&out, value); err != nil { // nothing at all is as good
+				if err := encode(&out, value); err != nil { // printing nothing is as good
 					mustHide(t, "the error of "+encoderName, err.Error())
 				}
 				mustHide(t, encoderName, out.String())
@@ -203,8 +203,8 @@ func TestSensitiveLogsAWord(t *testing.T) {
 	}
 }
 
-// TestSensitiveInJSON shows that nothing decodes into one unnoticed, and
-// that json gives a word where the text would stand.
+// TestSensitiveInJSON shows that nothing decodes into one unnoticed, and that
+// json gives a word where the text would be.
 func TestSensitiveInJSON(t *testing.T) {
 	got, err := json.Marshal(Login{Username: "openstack", Password: Hide(secretText)})
 	if err != nil {
@@ -248,7 +248,7 @@ func TestSensitiveAgainstDiffs(t *testing.T) {
 }
 
 // TestSensitiveAgainstPanics runs this test once more for each panic: what a
-// process prints as it dies is seen from outside only.
+// process prints as it dies can be seen only from outside.
 func TestSensitiveAgainstPanics(t *testing.T) {
 	const variable = "PROVISION_TEST_PANIC"
 	if name := os.Getenv(variable); name != "" {

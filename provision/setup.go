@@ -18,7 +18,7 @@ func provisionersGroup(managedGroup string) string {
 
 const (
 	provisionersSuffix = "-provisioners"
-	setupNamespace     = "nautobot-token setup" // in the place of an owner's; no namespace is called so
+	setupNamespace     = "nautobot-token setup" // in place of a namespace, none of which can have this name
 )
 
 // Setup prepares a Nautobot once: the managed group with its permission, and a

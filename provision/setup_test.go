@@ -25,7 +25,7 @@ func (w *world) setup(ctx context.Context, managedGroup, username string) (provi
 	}.Run(ctx)
 }
 
-// Setup refuses every account that it did not make, before it writes anything.
+// Setup refuses every account that it did not create, before it writes anything.
 func TestSetupLeavesAccountsOfOthersAlone(t *testing.T) {
 	t.Parallel()
 	for name, user := range map[string]nautobottest.User{

@@ -10,14 +10,14 @@ import (
 	"sync/atomic"
 )
 
-// Sync brings the accounts of many Secrets up to date. What is healthy costs one
-// request: the accounts are asked for many at a time, and what that tells only
-// ever decides that there is nothing to do. Everything else is provisioned like
-// a single Secret.
+// Sync brings the accounts of many Secrets up to date. A healthy Secret costs one
+// request: the accounts are fetched many at a time, and all that these can decide
+// is that there is nothing to do. Everything else is provisioned like a single
+// Secret.
 type Sync struct {
 	*Provisioner
-	// Quick: where the token works, the password is taken on trust. Checking
-	// one costs Nautobot much more than anything else.
+	// Quick: if the token works, the password is taken on trust. Checking a
+	// password costs Nautobot much more than anything else.
 	Quick    bool
 	Parallel int // Secrets at a time
 	Source   func(namespace, name string) Source
@@ -26,9 +26,9 @@ type Sync struct {
 }
 
 const (
-	// batchSize is how many Secrets' accounts are asked for together.
+	// batchSize is how many Secrets' accounts are fetched together.
 	batchSize = 100
-	// batchBytes is how much Secrets of a batch may hold, before the last of them.
+	// batchBytes is how much the Secrets of a batch may hold, without the last one.
 	batchBytes = 1 << 20
 )
 
@@ -37,8 +37,8 @@ const (
 func (s *Sync) Run(ctx context.Context, secrets iter.Seq[Secret]) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	// The next accounts are asked for while a batch is worked on. Batches, which
-	// are limited in size, are all that waits in memory.
+	// The next accounts are fetched while a batch is worked on. Only batches, whose
+	// size is limited, wait in memory.
 	batches, work := make(chan []candidate), make(chan candidate)
 	var workers sync.WaitGroup
 	var leftOut atomic.Bool
@@ -137,7 +137,7 @@ func (s *Sync) feedBatch(ctx context.Context, batch []Secret, batches chan<- []c
 }
 
 // one looks at a Secret, and provisions it if there is anything to do. Its error
-// has been reported already, or is about a Secret that is not one to sync any more.
+// has been reported already, or is about a Secret that is no longer one to sync.
 func (s *Sync) one(ctx context.Context, one candidate) error {
 	p := s.loggingFor(one.secret)
 	result := Result{Secret: one.secret}
@@ -158,7 +158,7 @@ func (s *Sync) one(ctx context.Context, one candidate) error {
 	return err
 }
 
-// look tells whether there is nothing to do for a Secret. It writes nothing.
+// look reports whether there is nothing to do for a Secret. It writes nothing.
 func (s *Sync) look(ctx context.Context, p *Provisioner, one candidate) (Report, bool) {
 	want, err := p.desire(one.secret)
 	if err != nil || !slices.ContainsFunc(one.owned, func(u User) bool { return u.Username == want.Username }) {
@@ -181,7 +181,7 @@ func (s *Sync) look(ctx context.Context, p *Provisioner, one candidate) (Report,
 	return r.report, true
 }
 
-// prefetched is a Nautobot whose accounts of one owner have been asked for.
+// prefetched is a Nautobot whose accounts of one owner have already been fetched.
 type prefetched struct {
 	Nautobot
 	owned []User
@@ -193,7 +193,7 @@ func (p prefetched) OwnedUsers(context.Context, ...string) ([]User, error) { ret
 // them.
 type Shard struct{ Index, Of int }
 
-// Includes tells whether a Secret is in the shard. The same Secret is always in
+// Includes reports whether a Secret is in the shard. The same Secret is always in
 // the same one.
 func (s Shard) Includes(namespace, name string) bool {
 	if s.Of <= 1 {

@@ -14,7 +14,7 @@ import (
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
 
-// opens tells whether a token opens an account.
+// opens reports whether a token opens an account.
 func (w *world) opens(t *testing.T, token string) bool {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.nautobot.URL+"/api/users/config/", nil)
@@ -51,8 +51,8 @@ func TestTakeoverEndsTheFormerOwnersTokens(t *testing.T) {
 	w.mustBeDone(t)
 }
 
-// An account that is not the Secret's yet is not written before it is certain
-// whose the token is.
+// An account that is not yet the Secret's is not written to until it is certain
+// who owns the token.
 func TestTakeoverWritesNothingBeforeTheTokenIsKnown(t *testing.T) {
 	t.Parallel()
 	for name, token := range map[string]nautobottest.Token{
@@ -78,8 +78,8 @@ func TestTakeoverWritesNothingBeforeTheTokenIsKnown(t *testing.T) {
 	}
 }
 
-// A refusal says that nothing was written. What could only be found out by
-// writing fails, and the next run is refused.
+// A refusal means that nothing was written. What could be found out only by
+// writing is a failure, and the next run is refused.
 func TestRefusedMeansNothingWasWritten(t *testing.T) {
 	t.Parallel()
 	for name, prepare := range map[string]func(w *world){
@@ -165,8 +165,7 @@ func TestTwoTakeoversAtOnce(t *testing.T) {
 	}
 }
 
-// An account that cannot be told from the superuser token's own is not taken
-// over.
+// An account that may be the superuser token's own is not taken over.
 func TestTakeoverOfWhatMayBeTheOwnAccount(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -185,8 +184,7 @@ func TestTakeoverOfWhatMayBeTheOwnAccount(t *testing.T) {
 	}
 }
 
-// A Secret that moved, or a cluster that got its name later, goes on without an
-// outage.
+// A Secret that moved, or a cluster that got its name later, has no outage.
 func TestAdoptFrom(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -266,7 +264,8 @@ func TestRefusalsGuessTheCause(t *testing.T) {
 	w.mustBeDone(t)
 }
 
-// A proxy that logs everybody in is not another account that has the token.
+// A proxy that logs everybody in is not taken for another account that has the
+// token.
 func TestEveryTokenIsAccepted(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -302,8 +301,8 @@ func TestTakeoverThatFailsLeavesTheAccountAlone(t *testing.T) {
 	}
 }
 
-// The password is not written before it is known whose the token is, even if a
-// permission has to be mended to find out.
+// The password is not written until it is known who owns the token, even if a
+// permission has to be repaired to find out.
 func TestPermissionIsMendedBeforeThePassword(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -164,8 +164,8 @@ func walk(t *rapid.T, w *world) {
 	})
 }
 
-// checkOutcome: a run that nothing disturbs succeeds, unless something is in its
-// way that only a person may undo.
+// checkOutcome: an undisturbed run succeeds, unless something is in its way that
+// only a person may undo.
 func checkOutcome(t *rapid.T, err error, stopped bool) {
 	t.Helper()
 	var refused *provision.Refusal

@@ -102,7 +102,7 @@ func (w updateUser) send(ctx context.Context, r *reconciler) error {
 	done := err == nil || errors.Is(err, ErrUncertain)
 	r.adopted = r.adopted || done && w.Adopts
 	r.revived = r.revived || done && w.Fields.Active != nil && *w.Fields.Active
-	// Some script left an empty password, which Nautobot accepts in no write.
+	// Some script has left an empty password, with which Nautobot accepts no write.
 	r.blankPassword = errors.Is(err, RejectedField("password")) && w.Fields.Password.Empty()
 	if w.Fields.FirstName != nil && w.Fields.Active == nil {
 		return r.keepMark(ctx, user, err)
@@ -186,7 +186,7 @@ const (
 )
 
 // meanings say what Nautobot's answer to a write means. The first row that fits
-// counts; after a few tries a row with again or needGroup is passed over.
+// counts; after a few tries a row with again or needGroup is skipped.
 var meanings = []struct {
 	of    []kind // empty: any
 	when  error
@@ -208,13 +208,13 @@ var meanings = []struct {
 	{nil, ErrRejected, forbidden},
 }
 
-// Two meanings that depend on what was sent, too.
+// Two meanings that also depend on what was sent.
 var (
 	errBlankPassword   = errors.New("the account's password is empty, which Nautobot does not accept in a write")
 	errGrantsSuperuser = errors.New("only a superuser's token can make an account a superuser")
 )
 
-// fits tells whether the error of a write is the one in a row of meanings.
+// fits reports whether the error of a write is the one in a row of meanings.
 func fits(w write, err, when error) bool {
 	update, updates := w.(updateUser)
 	switch {

@@ -70,7 +70,7 @@ func newReconciler(nautobot Nautobot) *reconciler {
 	}
 }
 
-// fieldError is what the adapter makes of an answer that finds fault with a field.
+// fieldError is what the adapter makes of an answer that rejects a field.
 type fieldError string
 
 func (e fieldError) Error() string        { return "not good: " + string(e) }
@@ -156,7 +156,7 @@ confirm owner    again/fail    refused       refused       refused       refused
 	}
 }
 
-// outcome is what comes of a step.
+// outcome is what a step results in.
 func outcome(r *reconciler, s step) string {
 	err := r.carryOut(context.Background(), s)
 	switch {
@@ -273,8 +273,8 @@ func TestSend(t *testing.T) {
 	}
 }
 
-// TestSendChecksAnswers: a token that Nautobot made, or listed, may not be the
-// Secret's after all.
+// TestSendChecksAnswers: a token that Nautobot created, or listed, may turn out
+// not to be the Secret's.
 func TestSendChecksAnswers(t *testing.T) {
 	ours := Token{ID: "token-1", Key: Hide(someToken), Username: planUsername}
 	others, generated := ours, ours

@@ -23,7 +23,7 @@ func (c *Chain) EditValues() []string {
 	}
 }
 
-// applyManifest is the command that makes what is missing of the release.
+// applyManifest is the command that restores what is missing from the release.
 func (c *Chain) applyManifest() string {
 	return fmt.Sprintf("helm -n %s get manifest %s | kubectl apply -f -", c.release.Namespace, c.release.Name)
 }
@@ -239,7 +239,7 @@ func (c *Chain) logs(ctx context.Context, r *Report, label string) (lines []stri
 func (c *Chain) log(ctx context.Context, pod kube.Pod) ([]string, error) {
 	container, restarted := "", false
 	for _, status := range pod.Status.ContainerStatuses {
-		if status.Name == "main" { // there may be others, of a service mesh
+		if status.Name == "main" { // a service mesh may add others
 			container, restarted = status.Name, status.RestartCount > 0
 		}
 	}

@@ -21,7 +21,7 @@ type Chain struct {
 
 	source          func(context.Context) (kube.ArgoObject, error)
 	sensor          func(context.Context) (kube.ArgoObject, error)
-	pods            func(context.Context) ([]kube.Pod, error) // of the release's namespace, those of finished Jobs aside
+	pods            func(context.Context) ([]kube.Pod, error) // of the release's namespace, except those of finished Jobs
 	secret          func(context.Context) (kube.Object, error)
 	externalSecrets func(context.Context) ([]kube.ExternalSecret, error) // of the Secret's namespace
 	job             func(context.Context) (*kube.Job, error)             // the last of the Secret; nil: there is none
@@ -75,7 +75,7 @@ func ofRelease(ctx context.Context, c *Chain, kind kube.Resource[kube.ArgoObject
 	return found[0], nil
 }
 
-// byExternalSecret tells whether the release watches ExternalSecrets, as far as
+// byExternalSecret reports whether the release watches ExternalSecrets, as far as
 // that is known.
 func (c *Chain) byExternalSecret(ctx context.Context) bool {
 	if c.release == nil {
@@ -112,7 +112,7 @@ func forceSync(namespace, name string) string {
 	return fmt.Sprintf(`kubectl -n %s annotate externalsecret %s force-sync="$(date +%%s)" --overwrite`, namespace, name)
 }
 
-// watches tells whether the release watches the Secret's namespace.
+// watches reports whether the release watches the Secret's namespace.
 func (c *Chain) watches(source kube.ArgoObject) bool {
 	for _, entry := range source.Spec.Resource {
 		if entry.Namespace == c.namespace || entry.Namespace == "" {
@@ -152,8 +152,8 @@ func (c *Chain) ExternalSecret(ctx context.Context) []Finding {
 		r.OK("none makes a Secret called %s: it comes from somewhere else", c.name)
 	}
 	for _, one := range all {
-		// External Secrets Operator takes such a value, and cannot read its list of
-		// objects any more.
+		// External Secrets Operator accepts such a value, and can then no longer read
+		// its list of objects.
 		if _, err := time.ParseDuration(one.Spec.RefreshInterval); err != nil && one.Spec.RefreshInterval != "" {
 			path := Report{Object: "externalsecret/" + one.Path()}
 			path.Fail([]string{fmt.Sprintf(`kubectl -n %s patch externalsecret %s --type=merge -p '{"spec":{"refreshInterval":"24h"}}'`, one.Metadata.Namespace, one.Metadata.Name)},

@@ -1,6 +1,6 @@
 // Package check walks along the chain from the ExternalSecret to the Job, and
-// says of each link whether it is in order. It only reads, and it quotes no log:
-// it looks for words that it knows, and says in its own what they mean.
+// says whether each link is in order. It only reads, and never quotes a log: it
+// looks for words that it knows, and says in its own words what they mean.
 package check
 
 import (
@@ -13,11 +13,11 @@ import (
 	"github.com/rackerlabs/understack/go/nautobot-token/kube"
 )
 
-// Status is how a link is.
+// Status is the state of a link.
 type Status string
 
 // The statuses, as they are printed. A warning is about what may be wrong, what
-// will pass, and what may not be looked at.
+// will pass by itself, and what may not be looked at.
 const (
 	OK      Status = "ok"
 	Warning Status = "warning"
@@ -69,14 +69,14 @@ func (r *Report) Unread(err error) {
 	r.Fail(nil, "not known: %v", err)
 }
 
-// fine tells whether nothing is wrong so far.
+// fine reports whether nothing is wrong so far.
 func (r *Report) fine() bool { return len(r.Findings) == 0 }
 
 // Link looks at one link of the chain.
 type Link func(context.Context) []Finding
 
-// Walk looks at all links at the same time, and tells of each in their order, as
-// soon as all before it have been told.
+// Walk looks at all links at the same time, and reports them in order, each as
+// soon as all before it have been reported.
 func Walk(ctx context.Context, links []Link, tell func(Finding)) {
 	results := make([]chan []Finding, len(links))
 	for i, link := range links {
@@ -90,7 +90,7 @@ func Walk(ctx context.Context, links []Link, tell func(Finding)) {
 	}
 }
 
-// Once makes a question that several links have. It is asked once.
+// Once makes a question that several links share, and that is asked only once.
 func Once[T any](read func(context.Context) (T, error)) func(context.Context) (T, error) {
 	var (
 		do    sync.Once
@@ -103,8 +103,8 @@ func Once[T any](read func(context.Context) (T, error)) func(context.Context) (T
 	}
 }
 
-// Quote makes a text one word of a shell. Some of what commands name is not an
-// object's name, which the API server checks, but what somebody wrote into one.
+// Quote makes a text a single shell word. The API server checks the names of
+// objects, but some of what commands name is text that somebody wrote into one.
 func Quote(text string) string {
 	const harmless = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.:/="
 	if text != "" && strings.Trim(text, harmless) == "" {

@@ -42,7 +42,7 @@ func (c *Chain) Quota(ctx context.Context) []Finding {
 	return r.Findings
 }
 
-// holdsBack tells whether a Job or its Pod counts for a part of a quota.
+// holdsBack reports whether a Job or its Pod counts towards a part of a quota.
 func holdsBack(what string) bool {
 	switch what {
 	case "pods", "count/pods", "count/jobs.batch", "cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory":
@@ -51,7 +51,7 @@ func holdsBack(what string) bool {
 	return false
 }
 
-// isUsedUp compares quantities: as numbers if they are whole ones.
+// isUsedUp compares quantities, as numbers if they are whole.
 func isUsedUp(used, hard string) bool {
 	u, err := strconv.Atoi(used)
 	h, errHard := strconv.Atoi(hard)
@@ -92,8 +92,8 @@ func (c *Chain) Syncs(ctx context.Context) []Finding {
 	return r.Findings
 }
 
-// readJob finds the last Job of the Secret, nil if there is none. No label tells
-// whose a Job is.
+// readJob finds the last Job of the Secret, nil if there is none. No label says
+// which Secret a Job is for.
 func (c *Chain) readJob(ctx context.Context) (last *kube.Job, err error) {
 	all, err := kube.List(ctx, c.cluster, kube.Jobs, kube.Selection{Namespace: c.release.Namespace, Labels: partLabel + "=job"})
 	for i, job := range all {
@@ -112,7 +112,7 @@ func complete(job *kube.Job) bool { return job.Status.Conditions.Get("Complete")
 
 func failed(job *kube.Job) bool { return job.Status.Conditions.Get("Failed").Status == "True" }
 
-// AtWork tells whether the last Job of the Secret has not ended yet.
+// AtWork reports whether the last Job of the Secret has not ended yet.
 func (c *Chain) AtWork(ctx context.Context) bool {
 	if c.release == nil {
 		return false
@@ -158,8 +158,8 @@ func (c *Chain) Job(ctx context.Context) []Finding {
 // reportTime is how long an event takes to become a Job, at most, if all is well.
 const reportTime = 30 * time.Second
 
-// missed says that no Job followed a change of the Secret. After ttl nobody can
-// tell any more.
+// missed says that no Job followed a change of the Secret. After ttl it is too
+// late to tell.
 func (c *Chain) missed(ctx context.Context, r *Report, job *kube.Job, secret kube.Object) {
 	changed := secret.Changed()
 	age := c.now().Sub(changed)
@@ -260,7 +260,7 @@ func (c *Chain) podsOf(ctx context.Context, job *kube.Job) ([]kube.Pod, error) {
 	return kube.List(ctx, c.cluster, kube.Pods, kube.Selection{Namespace: c.release.Namespace, Labels: "batch.kubernetes.io/job-name=" + job.Metadata.Name})
 }
 
-// sidecars names a container that runs on although the program has ended.
+// sidecars names a container that keeps running although the program has ended.
 func sidecars(pod kube.Pod) string {
 	ended, running := false, ""
 	for _, container := range pod.Status.ContainerStatuses {

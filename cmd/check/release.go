@@ -35,7 +35,7 @@ type Release struct {
 func (r Release) Path() string { return r.Namespace + "/" + r.Name }
 
 // Releases finds the releases in the namespaces, or in all if none is given. A
-// namespace that may not be looked at counts only if all others have none either.
+// namespace that may not be looked at is an error only if the others have none.
 func Releases(ctx context.Context, cluster *kube.Client, namespaces ...string) ([]Release, error) {
 	if len(namespaces) == 0 {
 		namespaces = []string{""}

@@ -13,8 +13,8 @@ import (
 	"github.com/rackerlabs/understack/go/nautobot-token/kube"
 )
 
-// What Argo Events 1.9 says in its logs, and what we know it by. The last of
-// them counts: what was said before a success is over.
+// What Argo Events 1.9 says in its logs, as far as we look for it. The last of
+// them counts: whatever was said before a success is over.
 const (
 	busIsNew        = "bucket not found"
 	noStream        = "no response from stream"
@@ -176,7 +176,7 @@ func notTriggeredIn(lines []string) (failed []refusedJob) {
 	return failed
 }
 
-// refusedBy says who refused something, by the words of the API server; empty:
+// refusedBy says who refused something, going by the API server's words; empty:
 // they are not known.
 func refusedBy(text string) string {
 	switch {

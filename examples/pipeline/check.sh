@@ -26,7 +26,7 @@ for secret in "$@"; do
 	case $code in
 	0) ;;
 	4) pending=$code ;;
-	3) [ "$failed" -ne 0 ] || failed=$code ;; # what has failed may work next time, and counts more
+	3) [ "$failed" -ne 0 ] || failed=$code ;; # a failure may work next time, so it outranks a refusal
 	*) failed=$code ;;
 	esac
 done

@@ -63,7 +63,7 @@ func (o *objects) without(group, resource, namespace, name string) []kept {
 	})
 }
 
-// PutLog is what the log of a Pod, NAMESPACE/NAME, holds, times included.
+// PutLog sets the log of a Pod, NAMESPACE/NAME, including the times.
 func (s *Server) PutLog(path, text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -80,15 +80,15 @@ func (s *Server) Unserve(group string) {
 	s.objects.gone = append(s.objects.gone, group)
 }
 
-// Forbid takes the right to read a RESOURCE away, or that in one namespace:
-// NAMESPACE/RESOURCE, where a list of all namespaces has none.
+// Forbid takes away the right to read a RESOURCE, or NAMESPACE/RESOURCE in one
+// namespace only. An empty NAMESPACE stands for a list of all namespaces.
 func (s *Server) Forbid(resources ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.objects.forbidden = append(s.objects.forbidden, resources...)
 }
 
-// answer reads what was put there; nil: it is nothing of ours.
+// answer reads what was put there; nil: the path is not ours.
 func (o *objects) answer(r *http.Request) http.Handler {
 	if r.Method != http.MethodGet {
 		return nil

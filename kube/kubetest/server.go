@@ -1,6 +1,6 @@
 // Package kubetest is a fake Kubernetes API server with Secrets, by name and by
-// label, Events, and other objects to read. It knows no more than the program relies on, and words its
-// refusals as the real one does.
+// label, Events, and other objects to read. It knows no more than the program
+// relies on, and words its refusals as the real one does.
 package kubetest
 
 import (
@@ -74,7 +74,7 @@ func (s *Server) Put(path string, values map[string]string) {
 	s.changed(one)
 }
 
-// Unlabel takes the labels off a Secret.
+// Unlabel removes the labels from a Secret.
 func (s *Server) Unlabel(path string) { s.change(path, func(one *secret) { one.labels = nil }) }
 
 // Annotate changes a Secret in a way that means nothing to the program.
@@ -161,7 +161,7 @@ func Answer(status int, contentType, body string) http.Handler {
 	})
 }
 
-// Refuse answers a request as the API server does that refuses it with that
+// Refuse answers a request as an API server does that refuses it with that
 // status.
 func Refuse(status int) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

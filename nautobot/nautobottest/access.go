@@ -29,7 +29,7 @@ func (g *Group) render(c *call) fields {
 	return fields{"id": g.ID, "object_type": "auth.group", "url": c.link("groups/" + g.pk() + "/"), "display": g.Name, "name": g.Name}
 }
 
-// showGroups writes groups out inside another object, at the request's depth. Who may not view groups gets their display
+// showGroups writes groups out inside another object, at the request's depth. Whoever may not view groups gets their display
 // instead of their name.
 func (c *call) showGroups(names []string) []any {
 	out := []any{}

@@ -13,7 +13,7 @@ type caller struct {
 	token *Token
 }
 
-// authenticate tells who calls, or answers 403: Nautobot never answers 401. Basic counts only where the view says so.
+// authenticate finds out who calls, or answers 403: Nautobot never answers 401. Basic counts only where the view says so.
 func (c *call) authenticate(basic bool) *answer {
 	scheme, credentials, _ := strings.Cut(strings.Join(c.r.Header.Values("Authorization"), ", "), " ")
 	switch scheme = strings.ToLower(scheme); {
@@ -90,7 +90,7 @@ func (c *call) grant(model, action string) grant {
 	return g
 }
 
-// covers says whether a grant reaches an object.
+// covers reports whether a grant reaches an object.
 func (c *call) covers(g grant, o object) bool {
 	return g.all || slices.ContainsFunc(g.constraints, func(constraint any) bool {
 		conditions, _ := constraint.(fields)
@@ -106,7 +106,7 @@ func (c *call) covers(g grant, o object) bool {
 	})
 }
 
-// empty says whether a constraint constrains nothing.
+// empty reports whether a constraint constrains nothing.
 func empty(constraint any) bool {
 	switch v := constraint.(type) {
 	case nil:

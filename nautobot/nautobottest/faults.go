@@ -22,7 +22,7 @@ func (r Request) String() string {
 	return strings.Join(strings.Fields(fmt.Sprint(r.Method, " ", r.Path, " ", r.Scheme, " ", r.Status)), " ")
 }
 
-// Safe says whether the request asks for no change: GET, HEAD or OPTIONS.
+// Safe reports whether the request asks for no change: GET, HEAD or OPTIONS.
 func (r Request) Safe() bool {
 	return r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions
 }
@@ -58,7 +58,7 @@ func (s *Server) ResetRequests() {
 
 // Intercept has f decide the fate of every request from now on; nil ends that. f gets the request and its number, from 1
 // since the last ResetRequests, before it is carried out. f may block to hold a request back: the server's lock is not
-// held meanwhile, so other requests go on.
+// held in the meantime, so other requests go on.
 func (s *Server) Intercept(f func(r Request, n int) Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

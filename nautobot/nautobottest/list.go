@@ -23,7 +23,7 @@ func (c *call) filter(e *endpoint, all []object) ([]object, *answer) {
 			continue
 		}
 		field, lookup, _ := strings.Cut(name, "__")
-		if field == "groups" { // alone not stripped, alone not ignored if empty, and of known names only
+		if field == "groups" { // the only one not stripped, not ignored if empty, and limited to known names
 			field = "groups__name"
 			for _, v := range values {
 				if c.state.group(v) == nil {

@@ -143,7 +143,7 @@ func (c *call) change(e *endpoint, g grant, o object, in fields) (object, *answe
 	return o, a
 }
 
-// bulk is PATCH or DELETE of a list of objects with ids. Ids that are unknown or out of reach are passed over.
+// bulk is PATCH or DELETE of a list of objects with ids. Ids that are unknown or out of reach are skipped.
 func (c *call) bulk(e *endpoint, g grant, reach []object) *answer {
 	body, a := c.decode()
 	if a != nil {

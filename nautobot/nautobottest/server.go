@@ -1,8 +1,8 @@
 // Package nautobottest is a Nautobot server that keeps everything in memory: as much of one as a client that manages
-// users, API tokens, groups and object permissions over REST can meet, on real HTTP.
+// users, API tokens, groups and object permissions over REST can meet, over real HTTP.
 //
 // Its rules are those that Nautobot 2.4 and 3.2 were seen to follow, and the suite in test/conformance asks the same
-// questions of this server and of real ones. What neither asks, this server does not promise.
+// questions of this server and of real ones. What the suite does not ask, this server does not promise.
 //
 //	s := nautobottest.New(nautobottest.Options{Version: "2.4"})
 //	defer s.Close()
@@ -230,7 +230,7 @@ type call struct {
 	query    url.Values
 	body     []byte
 	caller   caller
-	lostRace bool // a duplicate shows itself by the database's exception
+	lostRace bool // a duplicate shows up as the database's exception
 	depth    bool // related objects are written out
 	hideM2M  bool // leave out many-to-many fields
 }
@@ -252,7 +252,7 @@ func (s *Server) carryOut(r *http.Request, body []byte, lostRace bool) answer {
 	return *a
 }
 
-// route finds who answers a path: KIND/ or KIND/ID/ below /api/users/. Unknown paths know no authentication.
+// route finds who answers a path: KIND/ or KIND/ID/ below /api/users/. Unknown paths need no authentication.
 func (c *call) route() *answer {
 	if !strings.HasPrefix(c.r.URL.Path, "/api/") {
 		return &answer{http.StatusNotFound, "text/html; charset=utf-8", raw("<!doctype html><title>Page Not Found</title>")}

@@ -91,7 +91,7 @@ func (st *state) group(name string) *Group {
 	return find(st.groups, func(g *Group) bool { return g.Name == name })
 }
 
-// deleteUser takes the user's tokens and direct permissions along.
+// deleteUser also removes the user's tokens and direct permissions.
 func (st *state) deleteUser(name string) {
 	st.users = slices.DeleteFunc(st.users, func(u User) bool { return u.Username == name })
 	st.tokens = slices.DeleteFunc(st.tokens, func(t Token) bool { return t.Username == name })

@@ -89,7 +89,7 @@ func (c *call) writeUser(old object, in fields, put bool) (object, *answer) {
 		return nil, invalid(f)
 	}
 
-	// What follows Nautobot asks only of a body whose fields are good.
+	// Nautobot checks the following only if the fields of the body are good.
 	_, named := in["password"]
 	n := c.options.MinPasswordLength
 	switch {

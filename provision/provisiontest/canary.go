@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// Shows tells whether a text shows a password, a token or a key in any form
+// Shows reports whether a text shows a password, a token or a key in any form
 // that a program or a server is likely to give it.
 func Shows(text, secret string) bool {
 	return slices.ContainsFunc(forms(secret), func(form string) bool { return strings.Contains(text, form) })
@@ -23,8 +23,9 @@ func ShowsToken(text, token string) bool {
 	return Shows(text, token) || token != "" && strings.Contains(text, token[max(0, len(token)-6):])
 }
 
-// forms are all the ways to write a secret. The forms in base64 are what is
-// the same whatever stands before and after the secret, so they find user:password too.
+// forms are all the ways to write a secret. The base64 forms are the part that
+// is the same whatever comes before and after the secret, so they find
+// user:password too.
 func forms(secret string) []string {
 	if secret == "" {
 		return nil
@@ -48,7 +49,7 @@ func forms(secret string) []string {
 	return all
 }
 
-// numbered writes each character as a number of HTML.
+// numbered writes each character as a numeric HTML entity.
 func numbered(secret, format string) string {
 	var b strings.Builder
 	for _, r := range secret {

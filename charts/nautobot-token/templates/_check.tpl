@@ -1,4 +1,4 @@
-{{/* What the schema cannot say, or not so that it helps. What the program refuses is refused here already. */}}
+{{/* What the schema cannot express, or not helpfully. What the program would refuse is already refused here. */}}
 {{- define "nautobot-token.check" -}}
 {{- include "nautobot-token.checkNautobot" . -}}
 {{- include "nautobot-token.checkRules" . -}}
@@ -10,7 +10,7 @@
 {{- include "nautobot-token.checkServiceAccounts" . -}}
 {{- end -}}
 
-{{/* The part of a URL before its path, and names of hosts: a host or an IPv6 address in brackets, and a port. */}}
+{{/* The part of a URL before its path, and the form of host names: a host or an IPv6 address in brackets, and a port. */}}
 {{- define "nautobot-token.hostPattern" -}}
 (\[[0-9A-Fa-f:.]+\]|[^][/?#@:,<>"^|{}\\%\x60\x00-\x20\x7f]+)(:0*([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?
 {{- end -}}
@@ -90,7 +90,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Texts that would be refused only by the API server, by Argo Events or by the Job. */}}
+{{/* Strings that would otherwise be refused only by the API server, Argo Events or the Job. */}}
 {{- define "nautobot-token.checkTexts" -}}
 {{- $label := `[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?` -}}
 {{- $subdomain := `[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*` -}}
@@ -179,7 +179,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* What the API server would say of a CronJob only when it is installed. */}}
+{{/* What the API server would otherwise refuse in a CronJob, only at install time. */}}
 {{- define "nautobot-token.checkSync" -}}
 {{- with .Values.sync -}}
 {{- if .enabled -}}
@@ -219,7 +219,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Ending accounts needs to know whose they are, and somebody who said so. */}}
+{{/* Accounts may be ended only if it is known whose they are, and if a rule says so. */}}
 {{- define "nautobot-token.checkRevoke" -}}
 {{- $on := list -}}
 {{- with .Values.revoke }}{{ if .enabled }}{{ $on = append $on "revoke" }}{{ end }}{{ end -}}
@@ -274,7 +274,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* An EventSource or a Sensor that its Pod could not start with: (list KIND TEXT). Argo Events hands it over as base64 in one variable, and Linux allows 128 KiB for that. */}}
+{{/* An EventSource or a Sensor too large for its Pod to start: (list KIND TEXT). Argo Events passes it as base64 in one environment variable, which Linux limits to 128 KiB. */}}
 {{- define "nautobot-token.checkSize" -}}
 {{- $size := index . 1 | fromYaml | toJson | b64enc | len -}}
 {{- if gt $size 130000 -}}

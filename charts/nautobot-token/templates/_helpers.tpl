@@ -2,7 +2,7 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* A name of at most so many characters: (list NAME MOST). A longer one ends in a hash, so that two never become one. */}}
+{{/* A name of at most MOST characters: (list NAME MOST). A longer one ends in a hash, so that no two become the same. */}}
 {{- define "nautobot-token.cut" -}}
 {{- $name := index . 0 -}}
 {{- $most := int (index . 1) -}}
@@ -13,7 +13,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* The release's name, with the chart's in it. A Service of the bus cannot have a dot in its name, a release can. */}}
+{{/* The release's name, with the chart's in it. A release can have a dot in its name, but a Service of the bus cannot. */}}
 {{- define "nautobot-token.fullname" -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
 {{- $release := replace "." "-" .Release.Name -}}
@@ -27,7 +27,7 @@
 {{- printf "%s-%s" (include "nautobot-token.cut" (list (include "nautobot-token.fullname" (index . 0)) (sub 62 (len $suffix)))) $suffix -}}
 {{- end -}}
 
-{{/* The name of a Role: (list . SUFFIX NAMESPACE). In another namespace there may be those of other releases, so it names the release's namespace too. */}}
+{{/* The name of a Role: (list . SUFFIX NAMESPACE). Another namespace may have Roles of other releases, so the name includes the release's namespace. */}}
 {{- define "nautobot-token.roleName" -}}
 {{- $root := index . 0 -}}
 {{- if eq (index . 2) $root.Release.Namespace -}}
@@ -37,7 +37,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Jobs are called this and 5 more characters; a Job's name is a label too, so 63 in all. */}}
+{{/* A Job's name is this and 5 more characters; it is also a label, so 63 in all. */}}
 {{- define "nautobot-token.generateName" -}}
 {{- printf "%s-" (include "nautobot-token.cut" (list (include "nautobot-token.fullname" .) 57)) -}}
 {{- end -}}
@@ -47,7 +47,7 @@
 {{- .Values.eventBus.name | default (include "nautobot-token.cut" (list (include "nautobot-token.fullname" .) 40)) -}}
 {{- end -}}
 
-{{/* The trigger of a namespace: (list ACTION NAMESPACE). It becomes a label of the Jobs. A trigger of another name starts without the events that wait for it. */}}
+{{/* The trigger of a namespace: (list ACTION NAMESPACE). It becomes a label of the Jobs. A renamed trigger loses the events that wait for it. */}}
 {{- define "nautobot-token.triggerName" -}}
 {{- include "nautobot-token.cut" (list (join "-" .) 63) -}}
 {{- end -}}
@@ -77,7 +77,7 @@ app.kubernetes.io/instance: {{ .Release.Name | trunc 63 | trimSuffix "-" | quote
 {{- merge $own (include "nautobot-token.selectorLabels" $root | fromYaml) (index . 2 | default dict) ($root.Values.commonLabels | default dict) | toYaml -}}
 {{- end -}}
 
-{{/* Where Pods run: the keys of Kubernetes' and of Argo's Pod templates alike. */}}
+{{/* Where Pods run: the keys that the Pod templates of Kubernetes and Argo share. */}}
 {{- define "nautobot-token.scheduling" -}}
 {{- with .priorityClassName }}
 priorityClassName: {{ . | quote }}
@@ -106,7 +106,7 @@ affinity:
 {{- end -}}
 {{- end -}}
 
-{{/* A ServiceAccount of the values: (list . PART). A section that came later is absent after an upgrade with --reuse-values. */}}
+{{/* A ServiceAccount from the values: (list . PART). A section that a later version added is absent after an upgrade with --reuse-values. */}}
 {{- define "nautobot-token.serviceAccount" -}}
 {{- get (index . 0).Values.serviceAccounts (index . 1) | default (dict "create" true) | toYaml -}}
 {{- end -}}
@@ -134,7 +134,7 @@ affinity:
 {{- $namespaces | uniq | sortAlpha | toJson -}}
 {{- end -}}
 
-{{/* The names of the Secrets in a namespace that a rule with `revoke` is for: (list . NAMESPACE), as a regular expression. */}}
+{{/* The names of the Secrets in a namespace for which a rule says `revoke`: (list . NAMESPACE), as a regular expression. */}}
 {{- define "nautobot-token.revocableNames" -}}
 {{- $names := list -}}
 {{- $namespace := index . 1 -}}
@@ -148,7 +148,7 @@ affinity:
 {{- printf "^(%s)$" ($names | uniq | sortAlpha | join "|") -}}
 {{- end -}}
 
-{{/* Those of them where a Secret that is deleted starts a Job, as JSON. */}}
+{{/* The namespaces in which a deleted Secret starts a Job, as JSON. */}}
 {{- define "nautobot-token.gone" -}}
 {{- if (.Values.revoke | default dict).enabled }}{{ include "nautobot-token.revocable" . }}{{ else }}[]{{ end -}}
 {{- end -}}
@@ -160,8 +160,8 @@ affinity:
 {{- end -}}
 {{- end -}}
 
-{{/* The CronJobs, as YAML: their names and when they run. A Job's name is the CronJob's and 11 characters more, so 52 are left. The minute,
-and the hour of the night, come from the names of cluster and release, so that not all clusters ask Nautobot at the same time. */}}
+{{/* The CronJobs, as YAML: their names and when they run. A Job's name is the CronJob's and 11 more characters, so 52 are left. The minute,
+and the hour of the night, are derived from the names of cluster and release, so that not all clusters call Nautobot at the same time. */}}
 {{- define "nautobot-token.cronJobs" -}}
 {{- if (.Values.sync | default dict).enabled -}}
 {{- $hash := printf "%s/%s/%s" .Values.cluster .Release.Namespace .Release.Name | adler32sum | int64 -}}
@@ -180,7 +180,7 @@ and the hour of the night, come from the names of cluster and release, so that n
 {{- end -}}
 {{- end -}}
 
-{{/* The names of the Secrets that the rules of a namespace allow: (list . NAMESPACE), as JSON. None where a glob allows any. */}}
+{{/* The names of the Secrets that the rules of a namespace allow: (list . NAMESPACE), as JSON. None if a glob allows any. */}}
 {{- define "nautobot-token.secretNames" -}}
 {{- $names := list -}}
 {{- $any := false -}}
@@ -216,7 +216,7 @@ and the hour of the night, come from the names of cluster and release, so that n
 {{- ceil $seconds | int -}}
 {{- end -}}
 
-{{/* What the EventSource's and the Sensor's Pod have in common: (list . VALUES). */}}
+{{/* What the Pods of the EventSource and the Sensor have in common: (list . VALUES). */}}
 {{- define "nautobot-token.argoPod" -}}
 {{- $root := index . 0 -}}
 {{- $values := index . 1 -}}

@@ -1,4 +1,4 @@
-{{/* The Jobs that the Sensor creates. Arguments 1 and 3 of both are filled in from the event; nothing else from it gets here. */}}
+{{/* The Jobs that the Sensor creates. It fills in arguments 1 and 3 of both from the event; nothing else from the event gets here. */}}
 {{- define "nautobot-token.job" -}}
 apiVersion: batch/v1
 kind: Job
@@ -26,12 +26,12 @@ spec:
         {{- toYaml . | nindent 8 }}
       {{- end }}
     spec:
-      # The ResourceQuota counts the Pod while it has not ended: one that is stuck makes room for others.
+      # The ResourceQuota counts a Pod until it ends, so one that is stuck must not run forever.
       activeDeadlineSeconds: {{ .Values.job.podDeadlineSeconds | default (add 300 (include "nautobot-token.seconds" .Values.timeout)) }}
       {{- include "nautobot-token.podSpec" (list . (list "provision" "" "--namespace" "") "job" .Values.timeout) | nindent 6 }}
 {{- end -}}
 
-{{/* It waits until the Secret has been gone for so long. Its Pod has no deadline, so it does not count for the ResourceQuota: no other Job waits for one that waits. */}}
+{{/* It waits until the Secret has been gone for `settle`. Its Pod has no deadline, so it does not count towards the ResourceQuota: while it waits, it holds up no other Job. */}}
 {{- define "nautobot-token.revokeJob" -}}
 {{- $settle := include "nautobot-token.seconds" .Values.revoke.settle | int -}}
 {{- $args := list "revoke" "" "--namespace" "" (printf "--settle=%s" .Values.revoke.settle) (printf "--limit=%d" (int .Values.revoke.limit)) -}}
@@ -85,14 +85,14 @@ template:
 {{- .Values.sync.activeDeadlineSeconds | default (add 300 (mul $rounds (include "nautobot-token.seconds" .Values.sync.timeout))) -}}
 {{- end -}}
 
-{{/* Labels of a Job: (list . COMPONENT). Not app.kubernetes.io/instance: Argo CD would take the Job for a part of its application, and prune it. */}}
+{{/* Labels of a Job: (list . COMPONENT). Not app.kubernetes.io/instance: Argo CD would take the Job for part of its application, and prune it. */}}
 {{- define "nautobot-token.jobLabels" -}}
 {{- $root := index . 0 -}}
 {{- $own := dict "app.kubernetes.io/name" (include "nautobot-token.name" $root) "app.kubernetes.io/component" (index . 1) -}}
 {{- merge $own (omit ($root.Values.commonLabels | default dict) "app.kubernetes.io/instance") | toYaml -}}
 {{- end -}}
 
-{{/* What is not tried again, and what does not count as a failure: (list ACTION CONTAINER). */}}
+{{/* What is not retried, and what does not count as a failure: (list ACTION CONTAINER). */}}
 {{- define "nautobot-token.podFailurePolicy" -}}
 rules:
   - action: {{ index . 0 }} # 2: mistake in the settings, 3: refused. Another try cannot help.
@@ -120,7 +120,7 @@ spec:
   {{- include "nautobot-token.podSpec" . | nindent 2 }}
 {{- end -}}
 
-{{/* What the Pods of all Jobs and that of `helm test` have in common: (list . ARGUMENTS ACCOUNT TIMEOUT). The container bears the command's name. */}}
+{{/* What the Pods of all Jobs and that of `helm test` have in common: (list . ARGUMENTS ACCOUNT TIMEOUT). The container is named after the command. */}}
 {{- define "nautobot-token.podSpec" -}}
 {{- $args := index . 1 -}}
 {{- $account := index . 2 -}}
