@@ -489,7 +489,7 @@ func TestNotes(t *testing.T) {
 		"existing-bus":   {"EventBus default does not belong to this release", "sent to Nautobot unencrypted", "`sync` is off", "delete pod -l eventsource-name=nautobot-token"},
 		"full":           {"`sync.suspend` is set", "3m after it was deleted, and by the full sync."},
 		"superuser":      {"A rule is for namespace nautobot, so the EventSource may read the superuser Secret as well"},
-		"revocable":      {"A rule says `revoke`, and nothing does it"},
+		"revocable":      {"A rule says `revoke`, but nothing carries it out"},
 		"global":         {"argo-events, nautobot, openstack", "kubectl -n argo-events get events", "kubectl -n openstack get events"},
 	} {
 		notes := mustRender(t, files[name], chartutil.ReleaseOptions{}).notes

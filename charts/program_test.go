@@ -134,7 +134,7 @@ func TestSameVerdict(t *testing.T) {
 // chart says in the same words; of all else it knows the values' names.
 func aboutPolicy(stderr string) string {
 	_, words, _ := strings.Cut(strings.Split(stderr, "\n")[0], "(NAUTOBOT_TOKEN_POLICY): ")
-	if strings.Contains(words, "is not a glob") || strings.Contains(words, "is the name of no Secret") || strings.Contains(words, "is not an owner") || strings.Contains(words, "name of a group") || strings.Contains(words, "groups of provisioners") {
+	if strings.Contains(words, "is not a glob") || strings.Contains(words, "is not a valid Secret name") || strings.Contains(words, "is not an owner") || strings.Contains(words, "name of a group") || strings.Contains(words, "groups of provisioners") {
 		return words
 	}
 	return ""

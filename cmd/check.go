@@ -31,13 +31,13 @@ func newCheckCommand() *cobra.Command {
 writes nothing anywhere. Without NAME it looks only at what all Secrets have in
 common: the installed chart, and Nautobot.
 
-Each link is ok, a warning or failed; the commands that mend it stand below it.
-What you may not read is a warning that says so. With -o json each link is an
-object with object, status, text and mend.
+Each link is ok, a warning or failed; the commands that fix it are printed below
+it. What you may not read is reported as a warning. With -o json each link is an
+object with object, status, text and mend, the commands.
 
 Settings that are not given come from the installed chart. Its namespace is
---release-namespace, or is found by the chart's labels. Passwords and tokens are
-sent to a Nautobot that only the chart names if the chart is in
+--release-namespace, or is found by the chart's labels. If only the chart names
+the Nautobot, passwords and tokens are sent there only if the chart is in
 --release-namespace, in a namespace called nautobot-token, or in that of
 --superuser-secret: anybody may put the chart's labels on a ConfigMap.
 

@@ -140,7 +140,7 @@ func (s *serverCheck) superuser(ctx context.Context) []check.Finding {
 	}
 	if _, labelled := secret.Labels["token/type"]; labelled {
 		r.Warn([]string{fmt.Sprintf("kubectl -n %s label secret %s token/type-", s.superuserNamespace(), s.superuserName())},
-			"it has the label token/type: it is for the superuser token, and not one to provision")
+			"it has the label token/type, but it holds the superuser token, and is not one to provision")
 	}
 	if len(r.Findings) == 0 {
 		r.OK("holds the superuser token")
@@ -148,7 +148,7 @@ func (s *serverCheck) superuser(ctx context.Context) []check.Finding {
 	return r.Findings
 }
 
-// createSuperuser is the command that makes the Secret with the superuser token.
+// createSuperuser is the command that creates the Secret with the superuser token.
 func (s *serverCheck) createSuperuser() string {
 	return fmt.Sprintf("kubectl -n %s create secret generic %s --from-file=%s=FILE",
 		check.Quote(s.superuserNamespace()), check.Quote(s.superuserName()), check.Quote(s.tokenKeys()[0]))
@@ -210,16 +210,16 @@ func (s *serverCheck) nautobot(ctx context.Context) []check.Finding {
 		r.Warn(nil, "%v", err)
 	case errors.Is(err, provision.ErrInvalidToken), errors.Is(err, provision.ErrTokenExpired), errors.Is(err, provision.ErrUserInactive):
 		r.Fail([]string{s.createSuperuser() + " --dry-run=client -o yaml | kubectl apply -f -"},
-			"the superuser token is not accepted (%v): make one in Nautobot, and put it into its Secret", err)
+			"the superuser token is not accepted (%v): create one in Nautobot, and put it into its Secret", err)
 	case err != nil && s.onlyInside(err):
-		r.Warn(s.insteadFromInside(), "not known: %s is a name for inside the cluster, and cannot be reached from here", s.nautobotURL.Hostname())
+		r.Warn(s.insteadFromInside(), "not known: %s is a name inside the cluster, and cannot be reached from here", s.nautobotURL.Hostname())
 	case err != nil:
 		r.Fail([]string{"curl -v " + check.Quote(s.nautobotURL.String()+"/api/")}, "%v", err)
 	default:
 		s.rights(ctx, &r)
 	}
 	if s.nautobotURL != nil && s.jobsHost != "" && s.jobsHost != s.nautobotURL.Host {
-		r.Warn([]string{s.helmTest()}, "the Jobs call Nautobot %q; whether that works is not seen from here", s.jobsHost)
+		r.Warn([]string{s.helmTest()}, "the Jobs call Nautobot %q; whether that works cannot be seen from here", s.jobsHost)
 	}
 	return r.Findings
 }
@@ -279,7 +279,7 @@ func (s *serverCheck) rights(ctx context.Context, r *check.Report) {
 	case user != nil && user.Superuser:
 		r.OK("answers, and accepts the superuser token, which is a superuser's")
 	case s.grantsSuperuser():
-		r.Fail([]string{"nautobot-token setup --help"}, "a rule grants superuser: true, which needs the token of a superuser; this one is not")
+		r.Fail([]string{"nautobot-token setup --help"}, "a rule grants superuser: true, which needs the token of a superuser; this one is not a superuser's")
 	default:
 		r.OK("answers, and accepts the superuser token, whose account is not a superuser")
 	}

@@ -76,7 +76,7 @@ func (o *checkOptions) newChecker(cmd *cobra.Command, args []string) (*checker, 
 
 func (c *checker) checkRelease() error {
 	if name := c.given.releaseNamespace; name != "" && validation.IsDNS1123Label(name) != nil {
-		return errors.New("--release-namespace: want the name of one namespace")
+		return errors.New("--release-namespace: want the name of a single namespace")
 	}
 	return nil
 }
@@ -130,11 +130,11 @@ func (c *checker) findRelease(ctx context.Context) ([]check.Finding, error) {
 	r.OK("found")
 	another := []string{"nautobot-token check --release-namespace NAMESPACE --release NAME"}
 	if equals > 1 {
-		r.Warn(another, "there are %d of them, and this is one", equals)
+		r.Warn(another, "there are %d like it: this is one of them", equals)
 	}
 	if c.untrusted {
 		if i := slices.IndexFunc(found, func(one check.Release) bool { return slices.Contains(trusted, one.Namespace) }); i >= 0 {
-			r.Warn(another, "it was taken because %s has no rule for namespace %s: anybody may put the chart's labels on a ConfigMap", found[i].Path(), c.namespace)
+			r.Warn(another, "it was chosen because %s has no rule for namespace %s: anybody may put the chart's labels on a ConfigMap", found[i].Path(), c.namespace)
 		}
 	}
 	return r.Findings, nil

@@ -166,7 +166,7 @@ func TestCheckFinds(t *testing.T) {
 			func(w *world) {
 				w.kube.PutLog("nautobot-token/source", at("09:59:30", `"Failed to watch" err="secrets is forbidden: User \"system:serviceaccount:nautobot-token:nautobot-token-watcher\" cannot list resource \"secrets\" in API group \"\" in the namespace \"openstack\""`))
 			},
-			check.Failed, "eventsource/nautobot-token/nautobot-token", "Make the Role and the RoleBinding again", "helm -n nautobot-token get manifest nautobot-token | kubectl apply -f -",
+			check.Failed, "eventsource/nautobot-token/nautobot-token", "Create the Role and the RoleBinding again", "helm -n nautobot-token get manifest nautobot-token | kubectl apply -f -",
 		},
 		"Job refused": {
 			func(w *world) {
@@ -453,7 +453,7 @@ func TestCheckByAnotherName(t *testing.T) {
 	}
 	want := check.Finding{
 		Object: "nautobot/" + u.Host, Status: check.Warning,
-		Text: `the Jobs call Nautobot "nautobot.nautobot.svc"; whether that works is not seen from here`,
+		Text: `the Jobs call Nautobot "nautobot.nautobot.svc"; whether that works cannot be seen from here`,
 		Mend: []string{"helm -n nautobot-token test nautobot-token --logs"},
 	}
 	if !slices.ContainsFunc(findings, func(f check.Finding) bool { return cmp.Equal(f, want) }) {
@@ -462,7 +462,7 @@ func TestCheckByAnotherName(t *testing.T) {
 	findings, code = w.check(t, "nautobot-token")
 	want = check.Finding{
 		Object: "nautobot/nautobot.nautobot.svc", Status: check.Warning,
-		Text: "not known: nautobot.nautobot.svc is a name for inside the cluster, and cannot be reached from here",
+		Text: "not known: nautobot.nautobot.svc is a name inside the cluster, and cannot be reached from here",
 		Mend: []string{"helm -n nautobot-token test nautobot-token --logs"},
 	}
 	if !slices.ContainsFunc(findings, func(f check.Finding) bool { return cmp.Equal(f, want) }) || code != exitDone {

@@ -42,8 +42,8 @@ const (
 	newKey      = "canary1key1canary1key1canary1key1canary1"
 )
 
-// world is a fake Nautobot, a stand-in for the Kubernetes API server, and the
-// environment of the program.
+// world is a fake Nautobot, a fake Kubernetes API server, and the environment of
+// the program.
 type world struct {
 	nautobot *nautobottest.Server
 	kube     *kubetest.Server

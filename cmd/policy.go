@@ -90,12 +90,12 @@ func parsePolicy(text []byte) (provision.Policy, error) {
 			rule.Secrets = []string{"*"}
 		}
 		if validation.IsDNS1123Label(rule.Namespace) != nil {
-			mistakes = append(mistakes, fmt.Sprintf("rules[%d].namespace: want the name of one namespace", i))
+			mistakes = append(mistakes, fmt.Sprintf("rules[%d].namespace: want the name of a single namespace", i))
 		}
 		if key, err := rule.Validate(); err != nil {
 			mistakes = append(mistakes, fmt.Sprintf("rules[%d].%s: %v", i, key, err))
 		} else if j := slices.IndexFunc(rule.Secrets, matchesNothing); j >= 0 {
-			mistakes = append(mistakes, fmt.Sprintf("rules[%d].secrets: %q is the name of no Secret: want lower-case letters, digits, - and ., with a letter or digit at both ends", i, rule.Secrets[j]))
+			mistakes = append(mistakes, fmt.Sprintf("rules[%d].secrets: %q is not a valid Secret name: want lower-case letters, digits, - and ., with a letter or digit at both ends", i, rule.Secrets[j]))
 		}
 		policy.Rules = append(policy.Rules, rule)
 	}

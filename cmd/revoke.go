@@ -19,7 +19,7 @@ type revokeOptions struct {
 func (o *revokeOptions) add(g flagGroup, settle time.Duration) {
 	o.settle, o.limit = settle, 5
 	g.Var((*duration)(&o.settle), "settle", "how long a Secret must have been gone, without a break")
-	g.IntVar(&o.limit, "limit", o.limit, "most Secrets of a namespace that may be gone: if there are more, none of their accounts is revoked")
+	g.IntVar(&o.limit, "limit", o.limit, "how many Secrets of a namespace may be gone: if more are, none of their accounts is revoked")
 }
 
 func newRevokeCommand() *cobra.Command {
@@ -27,16 +27,16 @@ func newRevokeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "revoke NAME [-n NAMESPACE]",
 		Short: "Take the account of a Secret that is gone out of service",
-		Long: `Revoke deactivates the accounts that belong to a Secret which no longer exists:
+		Long: `Revoke deactivates the accounts that belong to a Secret that no longer exists:
 neither their password nor any of their tokens works after that. If the Secret
 comes back, provision brings its account back as well. A Secret is gone only if
-the API server says that there is none; a label that was taken off, or a missing
+the API server says that there is none; a label that was removed, or a missing
 right, does not count.
 
 Without --settle, a Secret that is there is refused. With it, revoke waits until
-the Secret has been gone for that long without a break, and if it is there
-instead, there is nothing to do. --settle requires --cluster. With a policy, the
-Secret's rule has to say revoke: true.
+the Secret has been gone for that long without a break; if the Secret is there
+for that long instead, there is nothing to do. --settle requires --cluster. With
+a policy, the Secret's rule has to say revoke: true.
 
 Exit codes:
   0    done, or nothing to do

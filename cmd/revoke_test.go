@@ -56,7 +56,7 @@ func TestRevoke(t *testing.T) {
 	}
 }
 
-// What stands in the way of revoking an account, and what is said about it.
+// What can prevent an account from being revoked, and what is said about it.
 func TestRevokeRefused(t *testing.T) {
 	put := func(w *world) {
 		w.kube.Put("openstack/nautobot-token", map[string]string{"username": username, "password": password, "token": key})

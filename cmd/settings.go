@@ -183,7 +183,7 @@ func (s *settings) checkPolicy(ctx context.Context, flags *pflag.FlagSet) error 
 		return nil
 	}
 	if flags.Changed("policy") {
-		return fmt.Errorf("%s is set and empty: leave it out if every Secret may request any account", flagAndVariable("policy"))
+		return fmt.Errorf("%s is set but empty: leave it out if every Secret may request any account", flagAndVariable("policy"))
 	}
 	rule := provision.Rule{
 		Secrets: []string{"*"}, Usernames: []string{"*"},

@@ -156,8 +156,8 @@ func createManifest(s *settings, token provision.Sensitive) (err error) {
 		return err
 	}
 	// The names are quoted: YAML does not read 1234 or true as a string.
-	manifest := fmt.Sprintf(`# The token of the account that provisions the others. It must not have the
-# label token/type: it is not provisioned itself.
+	manifest := fmt.Sprintf(`# The token of the account that provisions the others. This Secret must not have
+# the label token/type: the account is not provisioned itself.
 apiVersion: v1
 kind: Secret
 metadata:

@@ -33,7 +33,7 @@ func findTarget(ctx context.Context, stdin io.Reader, s *settings, args []string
 	case fromFile && len(args) > 0:
 		return target{}, usagef("give the NAME of a Secret or --filename, not both")
 	case !fromFile && len(args) == 0:
-		return target{}, usagef("the NAME of a Secret is missing, or --filename for one in a manifest")
+		return target{}, usagef("give the NAME of a Secret, or --filename for one in a manifest")
 	case len(args) > 1:
 		return target{}, usagef("give the NAME of one Secret, not %d arguments", len(args))
 	}

@@ -51,7 +51,7 @@ func TestManifestThatIsWrong(t *testing.T) {
 			manifest + "---\n" + manifest, "secret/- refused   the manifest holds more than one object, want one Secret\n", nil, exitRefused,
 		},
 		"in another namespace": {
-			manifest, `secret/- refused   the manifest's namespace is "openstack", the namespace asked for is "other"` + "\n", []string{"-n", "other"}, exitRefused,
+			manifest, `secret/- refused   the manifest's namespace is "openstack", but the namespace asked for is "other"` + "\n", []string{"-n", "other"}, exitRefused,
 		},
 		"without the label": {
 			strings.Replace(manifest, "token/type: nautobot", "", 1), "secret/openstack/nautobot-token refused   the label token/type: nautobot is missing\n", nil, exitRefused,

@@ -30,20 +30,20 @@ func newSyncCommand() *cobra.Command {
 	var given options
 	cmd := &cobra.Command{
 		Use:   "sync [-n NAMESPACE ... | -A]",
-		Short: "Bring every labelled Secret and its account back together",
-		Long: `Sync does what provision does, for every labelled Secret: it repairs whatever no
-event has told of, such as a lost event, a Job that gave up, or a password that
-was changed by hand. A healthy Secret costs one request.
+		Short: "Bring every account into line with its labelled Secret",
+		Long: `Sync does what provision does, for every labelled Secret. It makes up for lost
+events, Jobs that gave up, and passwords that were changed by hand. A healthy
+Secret costs one request.
 
-Without -n and -A, the namespaces are those of the policy, or without one that of
-the kubeconfig's context. If the policy names each Secret of a namespace, they
-are read by name; otherwise they are listed by label. Secrets that no rule
-matches are counted, and nothing else.
+Without -n or -A, the namespaces are those of the policy or, without a policy,
+that of the kubeconfig's context. If the policy names each Secret of a namespace,
+they are read by name; otherwise they are listed by label. Secrets that no rule
+matches are only counted.
 
 With --prune, the accounts of this cluster whose Secrets are gone are taken out
 of service, as revoke does: those whose rules say revoke: true, and not more than
---limit in a namespace. If more are gone in all, and they are most of them, none
-is: it may be another cluster. --prune requires --cluster.
+--limit in a namespace. If more are gone in all, and they are most of the
+cluster's, none is touched: it may be another cluster. --prune requires --cluster.
 
 The result is printed on standard output, one line per object, in no particular
 order. Logs and the summary go to standard error.
@@ -80,23 +80,23 @@ Exit codes:
 	secrets := newGroup("Secrets")
 	secrets.VarP((*list)(&given.namespaces), "namespace", "n", "`namespace` of the Secrets; can be repeated (default: the policy's)")
 	secrets.BoolVarP(&given.all, "all-namespaces", "A", false, "the Secrets of all namespaces")
-	secrets.Var(&given.shard, "shard", "work on one `part` of the Secrets, as I/N: part I, from 0, of N; prune runs in part 0")
+	secrets.Var(&given.shard, "shard", "work on one `part` of the Secrets, I/N: part I of N, counted from 0; prune runs in part 0")
 	secrets.IntVar(&given.parallel, "parallel", 4, "`number` of Secrets to work on at the same time")
-	secrets.BoolVar(&given.quick, "quick", false, "where a token works, do not check the password, which costs Nautobot most")
-	secrets.BoolVar(&given.prune, "prune", false, "take the accounts out of service whose Secrets are gone")
+	secrets.BoolVar(&given.quick, "quick", false, "if a token works, do not check the password, which costs Nautobot most")
+	secrets.BoolVar(&given.prune, "prune", false, "take accounts whose Secrets are gone out of service")
 	given.revokeOptions.add(secrets, 2*time.Minute)
 	server, cluster, output := given.nautobotOptions.group(), given.clusterOptions.group(), given.outputOptions.group(time.Hour)
 	given.addHostnames(server)
 	given.addCluster(cluster)
 	output.BoolVarP(&given.quiet, "quiet", "q", false, "do not print what is unchanged")
-	output.BoolVar(&given.refusedOK, "refused-ok", false, "exit with 0 even if single Secrets are refused")
+	output.BoolVar(&given.refusedOK, "refused-ok", false, "exit with 0 even if some Secrets are refused")
 	addFlags(cmd, secrets, given.ruleOptions.group(), server, cluster, output)
 	return cmd
 }
 
 func (s *settings) checkSync(cmd *cobra.Command) error {
 	if cmd.Flags().Changed("namespace") && len(s.namespaces) == 0 {
-		return errors.New("--namespace is set and empty: leave it out if the policy's namespaces are meant")
+		return errors.New("--namespace is set but empty: leave it out to use the policy's namespaces")
 	}
 	for _, namespace := range s.namespaces {
 		if problems := validation.IsDNS1123Label(namespace); problems != nil {

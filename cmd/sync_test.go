@@ -448,7 +448,7 @@ func TestPrune(t *testing.T) {
 	}
 	w.checkInService(t, map[string]bool{"svc-003": false, "svc-004": false})
 	if got := w.run(t, sync...); got.code != exitDone || got.stdout != "" {
-		t.Errorf("a further run: exit code %d\n%s", got.code, got.stdout)
+		t.Errorf("another run: exit code %d\n%s", got.code, got.stdout)
 	}
 }
 
@@ -479,7 +479,7 @@ func TestPruneLimit(t *testing.T) {
 	}
 	got := w.run(t, append(sync, "--refused-ok")...) // which is only about single Secrets
 	want := "namespace/fleet refused   6 Secrets of namespace fleet are gone at once, more than --limit 5 allows: svc-000, svc-001, svc-002, svc-003, svc-004, svc-005. " +
-		"If that is meant, raise it, or revoke each by hand\n"
+		"If this is intended, raise it, or revoke each by hand\n"
 	if got.code != exitRefused || got.stdout != want {
 		t.Errorf("exit code %d\n%s%s", got.code, got.stdout, got.stderr)
 	}
@@ -530,7 +530,7 @@ func TestPruneInAnotherCluster(t *testing.T) {
 	w.checkInService(t, nil)
 	w.run(t, append(sync, "--limit", "6")...)
 	if got := w.run(t, sync...); got.code != exitDone || got.stdout != "" {
-		t.Errorf("a further run: exit code %d\n%s", got.code, got.stdout)
+		t.Errorf("another run: exit code %d\n%s", got.code, got.stdout)
 	}
 }
 
@@ -594,7 +594,7 @@ func TestSyncUsage(t *testing.T) {
 	tests := map[string][]string{
 		"--namespace: a lowercase RFC 1123":    {"-n", "Fleet"},
 		"give --namespace or --all-namespaces": {"-n", "fleet", "-A"},
-		"--namespace is set and empty":         {"-n", " ", "--prune"},
+		"--namespace is set but empty":         {"-n", " ", "--prune"},
 		"sync takes no arguments":              {"fleet"},
 		"--parallel: want 1 to 64":             {"--parallel", "0"},
 		"--shard: want I/N":                    {"--shard", "4/4"},

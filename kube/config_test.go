@@ -35,7 +35,7 @@ func TestConnectFindsTheCluster(t *testing.T) {
 		"not where the flag says":             {flag: missing, variable: one, err: "no such file or directory"},
 		"not where KUBECONFIG says":           {variable: missing, err: "no cluster is configured"},
 		"nowhere":                             {err: "no cluster is configured"},
-		"in a file that is no kubeconfig":     {flag: write(t, "token: "+canary+"\n\t:"), err: "error loading config file"},
+		"in a file that is not a kubeconfig":  {flag: write(t, "token: "+canary+"\n\t:"), err: "error loading config file"},
 		"not where a secret was put instead":  {flag: "/" + canary, err: "no such file or directory"},
 		"by the text of a kubeconfig":         {flag: "users: [{user: {token: " + canary + strings.Repeat("x", 300) + "}}]", err: "file name too long"},
 		"by the text in KUBECONFIG":           {variable: "users [{user {token " + canary + strings.Repeat("x", 300) + "}}]", err: "file name too long"},

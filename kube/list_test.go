@@ -158,12 +158,12 @@ func TestSecretsFail(t *testing.T) {
 		"RBAC forbids it":    {kubetest.Refuse(403), `list Secrets: secrets is forbidden: User "system:serviceaccount:nautobot-token:nautobot-token" cannot list`},
 		"a proxy forbids it": {kubetest.Answer(403, "text/html", "<html>"+canary), "list Secrets: the answer was 403, not in the Kubernetes API server's words"},
 		"HTML":               {kubetest.Answer(200, "text/html", "<html>"+canary), "list Secrets: "},
-		"a list without end": {secretsPage("again"), "list Secrets: what answered is not"},
-		"pages in a circle":  {circle, "list Secrets: what answered is not"},
-		"another namespace":  {secretsPage("", "other/s"), "list Secrets: what answered is not"},
-		"no names":           {secretsPage("", "fleet/"), "list Secrets: what answered is not"},
-		"another kind":       {kubetest.Answer(200, "application/json", `{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"7"},"items":[]}`), "list Secrets: what answered is not"},
-		"another object":     {kubetest.Answer(200, "application/json", `{"kind":"SecretList","apiVersion":"v1","metadata":{},"items":[]}`), "list Secrets: what answered is not"},
+		"a list without end": {secretsPage("again"), "list Secrets: the server is not"},
+		"pages in a circle":  {circle, "list Secrets: the server is not"},
+		"another namespace":  {secretsPage("", "other/s"), "list Secrets: the server is not"},
+		"no names":           {secretsPage("", "fleet/"), "list Secrets: the server is not"},
+		"another kind":       {kubetest.Answer(200, "application/json", `{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"7"},"items":[]}`), "list Secrets: the server is not"},
+		"another object":     {kubetest.Answer(200, "application/json", `{"kind":"SecretList","apiVersion":"v1","metadata":{},"items":[]}`), "list Secrets: the server is not"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

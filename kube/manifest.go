@@ -59,7 +59,7 @@ func ReadManifest(from io.Reader, namespace string) (Manifest, error) {
 	case found.Namespace != "" && validation.IsDNS1123Label(found.Namespace) != nil:
 		return Manifest{}, provision.NewRefusal("metadata.namespace of the manifest is not a valid namespace name: want lower-case letters, digits and -")
 	case namespace != "" && found.Namespace != "" && found.Namespace != namespace:
-		return Manifest{}, provision.NewRefusal("the manifest's namespace is %q, the namespace asked for is %q", found.Namespace, namespace)
+		return Manifest{}, provision.NewRefusal("the manifest's namespace is %q, but the namespace asked for is %q", found.Namespace, namespace)
 	}
 	if found.Namespace == "" {
 		found.Namespace = namespace

@@ -157,7 +157,7 @@ func TestReadManifestRefuses(t *testing.T) {
 		"no kind":                               {"metadata: {name: svc}\n", "", "the manifest holds an object of unknown kind: want a Secret, apiVersion v1"},
 		"no name":                               {"apiVersion: v1\nkind: Secret\n", "", "the manifest has no metadata.name"},
 		"only a prefix":                         {"apiVersion: v1\nkind: Secret\nmetadata: {generateName: n-}\n", "", "the manifest has no metadata.name"},
-		"another namespace":                     {plain, "asked", `the manifest's namespace is "ns", the namespace asked for is "asked"`},
+		"another namespace":                     {plain, "asked", `the manifest's namespace is "ns", but the namespace asked for is "asked"`},
 		"a value under data that is not base64": {plain + "data: {token: " + canary + "}\n", "", notASecret},
 		"a number under data":                   {plain + "data: {token: 5}\n", "", notASecret},
 		"a number under stringData":             {plain + "stringData: {token: 12345}\n", "", notASecret},
@@ -172,7 +172,7 @@ func TestReadManifestRefuses(t *testing.T) {
 		"a name that is none":                   {"apiVersion: v1\nkind: Pod\nmetadata: {name: \"" + canary + "\\n\"}\n", "", "the manifest holds Pod: want a Secret, apiVersion v1"},
 		"no YAML":                               {canary + ": [\n", "", notYAML},
 		"a text":                                {canary, "", "the manifest does not hold a Kubernetes object"},
-		"bytes that are no text":                {"\x00\xff\xfe" + canary, "", notYAML},
+		"bytes that are not text":               {"\x00\xff\xfe" + canary, "", notYAML},
 		"aliases that multiply":                 {bomb(), "", notYAML},
 	}
 	for name, tc := range tests {

@@ -91,7 +91,7 @@ func elsewhere(status int32) error {
 }
 
 // errNotKubernetes is for an answer that no API server would give.
-var errNotKubernetes = errors.New("what answered is not a Kubernetes API server")
+var errNotKubernetes = errors.New("the server is not a Kubernetes API server")
 
 const maxError = 500 // bytes
 

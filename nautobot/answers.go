@@ -125,7 +125,7 @@ func (e *Error) readBody(resp *http.Response, call call, clean func(string) stri
 	default:
 		e.Reason = clean(mediaType(resp))
 	}
-	e.Hint = "not Nautobot's kind of answer: does a firewall, a gateway or a proxy stand in between, or is --nautobot-url wrong?"
+	e.Hint = "not Nautobot's kind of answer: is a firewall, a gateway or a proxy in between, or is --nautobot-url wrong?"
 	if e.Status == http.StatusBadRequest && wantsTLS(body) {
 		e.Reason, e.Hint, e.permanent = "the server speaks https there", "--nautobot-url has to begin with https", true
 	}

@@ -52,7 +52,7 @@ func texts(errs []error) []string {
 	return all
 }
 
-const foreignHint = " (not Nautobot's kind of answer: does a firewall, a gateway or a proxy stand in between, or is --nautobot-url wrong?)"
+const foreignHint = " (not Nautobot's kind of answer: is a firewall, a gateway or a proxy in between, or is --nautobot-url wrong?)"
 
 func TestAnswersByKind(t *testing.T) {
 	const json, html = "application/json", "text/html; charset=utf-8"
@@ -112,12 +112,12 @@ func TestAnswersByKind(t *testing.T) {
 			"the answer was 403: JSON of a shape other than Nautobot's" + foreignHint, "", "", nil,
 			[]error{provision.ErrUncertain},
 		},
-		"a list of errors that is no list of texts": {
+		"a list of errors that is not a list of texts": {
 			400, json, `{"errors":[{"code":1020}]}`, "the answer was 400: JSON of a shape other than Nautobot's" + foreignHint, "", "",
 			nil,
 			[]error{provision.ErrUncertain},
 		},
-		"a field beside what is no field": {
+		"a field beside what is not a field": {
 			400, json, `{"key":["taken"],"success":false}`, "the answer was 400: JSON of a shape other than Nautobot's" + foreignHint, "", "",
 			nil,
 			[]error{provision.ErrUncertain},

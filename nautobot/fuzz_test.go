@@ -146,7 +146,7 @@ func FuzzErrorTexts(f *testing.F) {
 				}
 			}
 			if strings.ContainsFunc(text, unicode.IsControl) || !utf8.ValidString(text) || len(text) > maxReason+200 {
-				t.Errorf("the error is no short line of text: %q", text)
+				t.Errorf("the error is not a short line of text: %q", text)
 			}
 		}
 	})

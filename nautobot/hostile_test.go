@@ -91,7 +91,7 @@ func TestHostileAnswers(t *testing.T) {
 			},
 			text: "no answer from Nautobot: the answer is larger than 8388608 bytes",
 		},
-		"answers what is no gzip": {
+		"answers what is not gzip": {
 			answer: func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Encoding", "gzip")
 				_, _ = io.WriteString(w, key)

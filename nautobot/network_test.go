@@ -316,10 +316,10 @@ func TestRedirectsAreNamedByTheirOrigin(t *testing.T) {
 		"to another host": {
 			"http://" + key + ":" + key + "@login.example.org:8080/" + key, "a redirect to http://login.example.org:8080, which is not followed" + right,
 		},
-		"to another page":     {"/login/?next=" + key, "a redirect, which is not followed" + right},
-		"to a secret":         {"http://" + key + ".example.org/", "[redacted]" + right},
-		"to nowhere":          {"", "a redirect, which is not followed" + right},
-		"to what is no place": {"http://%zz" + key, ""},
+		"to another page":        {"/login/?next=" + key, "a redirect, which is not followed" + right},
+		"to a secret":            {"http://" + key + ".example.org/", "[redacted]" + right},
+		"to nowhere":             {"", "a redirect, which is not followed" + right},
+		"to what is not a place": {"http://%zz" + key, ""},
 	}
 	for name, tc := range tests {
 		client := stub(t, func(w http.ResponseWriter, _ *http.Request) {

@@ -75,7 +75,7 @@ func TestWhoseAnswerIsIt(t *testing.T) {
 				if got := texts(kindsOf(err)); strings.Join(got, ";") != strings.Join(texts(want), ";") {
 					t.Errorf("%s: kinds are %q, want %q", op.name, got, texts(want))
 				}
-				if tc.foreign && !strings.Contains(err.Error(), "does a firewall, a gateway or a proxy stand in between") {
+				if tc.foreign && !strings.Contains(err.Error(), "is a firewall, a gateway or a proxy in between") {
 					t.Errorf("%s: error is %v, without a hint at what is in between", op.name, err)
 				}
 				if n := int(requests.Load()); n != count {

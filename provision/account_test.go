@@ -130,7 +130,7 @@ var badValues = map[string]struct{ key, value, want string }{
 	"a URL with a password":           {"url", "https://Xw3r:Ty8uIo5pLk@nautobot.example/", `key "url": ` + hostProblem},
 	"a URL of 1 MB":                   {"url", "https://" + strings.Repeat("a", oneMegabyte), `key "url": ` + otherHostProblem},
 	"a URL with a newline":            {"url", "https://nautobot.example/\nx", `key "url": ` + hostProblem},
-	"a URL that is no http":           {"url", "file:///etc/passwd", `key "url": ` + hostProblem},
+	"a URL that is not http":          {"url", "file:///etc/passwd", `key "url": ` + hostProblem},
 	"a URL with a colon after a host": {"url", "https://nautobot.example:", `key "url": ` + hostProblem},
 }
 

@@ -73,7 +73,7 @@ func TestEveryFaultHeals(t *testing.T) {
 					})
 					_, err := w.run(ctx)
 					if refused := (*provision.Refusal)(nil); errors.As(err, &refused) {
-						t.Errorf("a fault is no reason to refuse: %v", err)
+						t.Errorf("a fault is not a reason to refuse: %v", err)
 					}
 
 					w.nautobot.Intercept(nil)
@@ -205,7 +205,7 @@ func TestOwnAccount(t *testing.T) {
 	w.nautobot.ResetRequests()
 	w.mustRun(t)
 	if writes := w.nautobot.Writes(); len(writes) > 0 {
-		t.Errorf("a further run writes: %v", writes)
+		t.Errorf("another run writes: %v", writes)
 	}
 }
 

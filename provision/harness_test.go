@@ -276,10 +276,10 @@ func (w *world) mustBeDone(t tb) {
 	w.nautobot.ResetRequests()
 	w.mustRun(t)
 	if writes := w.nautobot.Writes(); len(writes) > 0 {
-		t.Errorf("a further run writes: %v", writes)
+		t.Errorf("another run writes: %v", writes)
 	}
 	if diff := gocmp.Diff(before, w.state()); diff != "" {
-		t.Errorf("a further run changes Nautobot (-before +after):\n%s", diff)
+		t.Errorf("another run changes Nautobot (-before +after):\n%s", diff)
 	}
 }
 

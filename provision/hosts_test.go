@@ -41,10 +41,10 @@ var hostTexts = map[string]struct{ text, want string }{
 	"the URL with the default port":     {"https://nautobot.example:443/", ""},
 	"the URL with another scheme":       {"http://nautobot.example", ""}, // it is never connected to
 	"the URL with a scheme in capitals": {"HTTPS://nautobot.example", ""},
-	"a further name":                    {"nautobot.nautobot.svc", ""},
-	"a further name and the port":       {"nautobot.nautobot.svc:443", ""},
-	"a further name with a port":        {"nautobot.lab.example", ""},
-	"a further name with its port":      {"nautobot.lab.example:8443", ""},
+	"an additional name":                {"nautobot.nautobot.svc", ""},
+	"an additional name and the port":   {"nautobot.nautobot.svc:443", ""},
+	"an additional name with a port":    {"nautobot.lab.example", ""},
+	"an additional name with its port":  {"nautobot.lab.example:8443", ""},
 
 	"the host with a slash, no URL":               {"nautobot.example/", ""},
 	"the host, the port and a slash":              {"nautobot.example:443/", ""},
@@ -55,7 +55,7 @@ var hostTexts = map[string]struct{ text, want string }{
 	"another port":          {"nautobot.example:8443", otherHostProblem},
 	"another port in a URL": {"https://nautobot.example:8443/", otherHostProblem},
 
-	"a further name with the port of the URL":     {"nautobot.lab.example:443", otherHostProblem},
+	"an additional name with the port of the URL": {"nautobot.lab.example:443", otherHostProblem},
 	"the port with a zero":                        {"nautobot.example:0443", otherHostProblem},
 	"two dots at the end":                         {"nautobot.example..", otherHostProblem},
 	"a dot before it":                             {".nautobot.example", otherHostProblem},

@@ -205,13 +205,13 @@ func (w *world) mustBeClosed(t tb) {
 	before := w.state()
 	w.nautobot.ResetRequests()
 	if err := prune(context.Background(), w, "one"); err != nil {
-		t.Fatalf("a further sync --prune: %v", err)
+		t.Fatalf("another sync --prune: %v", err)
 	}
 	if writes := w.nautobot.Writes(); len(writes) > 0 {
-		t.Errorf("a further sync --prune writes: %v", writes)
+		t.Errorf("another sync --prune writes: %v", writes)
 	}
 	if diff := cmp.Diff(before, w.state()); diff != "" {
-		t.Errorf("a further sync --prune changes Nautobot (-before +after):\n%s", diff)
+		t.Errorf("another sync --prune changes Nautobot (-before +after):\n%s", diff)
 	}
 }
 
@@ -384,7 +384,7 @@ func TestEveryFaultOfTheLoopHeals(t *testing.T) {
 					round.prepare(t, w)
 					err := w.operateWith(round.operate, n, fault, spoil)
 					if isRefused(err) {
-						t.Errorf("request %d: a fault is no reason to refuse: %v", n, err)
+						t.Errorf("request %d: a fault is not a reason to refuse: %v", n, err)
 					}
 					w.mustClose(t)
 					if diff := cmp.Diff(want, w.state()); diff != "" {

@@ -179,10 +179,10 @@ func (d desired) checkOwnership(o observed) error {
 func (d desired) refuseOwned(o observed) error {
 	text := "account %q belongs to another Secret: one account, one Secret"
 	if name := d.Owner.Namespace + "/" + d.Owner.Name; o.User.LastName == name || strings.HasSuffix(o.User.LastName, "/"+name) {
-		text = "account %q belongs to the Secret of this name in another cluster, or its cluster was called otherwise: is --cluster right? " +
-			"If the cluster got another name, say what it was with --adopt-from, or adoptFrom in the policy's rule"
+		text = "account %q belongs to the Secret of this name in another cluster, or this cluster had another name before: is --cluster right? " +
+			"If the cluster was renamed, name the former owner with --adopt-from, or adoptFrom in the policy's rule"
 	} else if token := find(o.Tokens, d.Token); token != nil && !d.Owner.made(*token) {
-		text += "; that Secret has the same token: if this one is a copy, take the label off it"
+		text += "; that Secret has the same token: if this one is a copy, remove its label"
 	} else {
 		text += "; if this Secret replaces it, name its owner with --adopt-from, or adoptFrom in the policy's rule"
 	}
@@ -194,7 +194,7 @@ func (d desired) refuseOwned(o observed) error {
 // refuseUnowned is for an account without the mark of a Secret.
 func (d desired) refuseUnowned(o observed, kind string) error {
 	if token := find(o.Tokens, d.Token); token != nil && d.Owner.made(*token) {
-		return refuse("account %q lost the names that mark it as this Secret's, and its token is this Secret's: does a directory or single sign-on manage the account? Exclude it there, then allow taking it over with --adopt, or adopt: true in the policy's rule", o.User.Username)
+		return refuse("account %q has lost the names that mark it as this Secret's, but its token is this Secret's: does a directory or single sign-on manage the account? Exclude it there, then allow taking it over with --adopt, or adopt: true in the policy's rule", o.User.Username)
 	}
 	return refuse("%q is %s that was not made for this Secret: choose another username, or allow taking it over with --adopt, or adopt: true in the policy's rule", o.User.Username, kind)
 }

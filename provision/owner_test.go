@@ -196,7 +196,7 @@ func TestCheckOwnership(t *testing.T) {
 			texts := map[string]string{
 				"yes":      "",
 				"other":    `account "openstack" belongs to another Secret: one account, one Secret; if this Secret replaces it, name its owner with --adopt-from, or adoptFrom in the policy's rule`,
-				"cluster":  `account "openstack" belongs to the Secret of this name in another cluster, or its cluster was called otherwise: is --cluster right? If the cluster got another name, say what it was with --adopt-from, or adoptFrom in the policy's rule`,
+				"cluster":  `account "openstack" belongs to the Secret of this name in another cluster, or this cluster had another name before: is --cluster right? If the cluster was renamed, name the former owner with --adopt-from, or adoptFrom in the policy's rule`,
 				"adopt":    `"openstack" is ` + of + " that was not made for this Secret: choose another username, or allow taking it over with --adopt, or adopt: true in the policy's rule",
 				"power":    `"openstack" is ` + of + ": it is taken over only if the account may be a superuser, with --superuser, or superuser: true in the policy's rule",
 				"inactive": `account "openstack" was deactivated in Nautobot: activate it there if it is to be used again`,
@@ -264,9 +264,9 @@ func TestCheckOwnershipOfUnknownSelf(t *testing.T) {
 // shows why.
 func TestCheckOwnershipHints(t *testing.T) {
 	const (
-		copied = `account "openstack" belongs to another Secret: one account, one Secret; that Secret has the same token: if this one is a copy, take the label off it`
+		copied = `account "openstack" belongs to another Secret: one account, one Secret; that Secret has the same token: if this one is a copy, remove its label`
 		moved  = `account "openstack" belongs to another Secret: one account, one Secret; if this Secret replaces it, name its owner with --adopt-from, or adoptFrom in the policy's rule`
-		lost   = `account "openstack" lost the names that mark it as this Secret's, and its token is this Secret's: does a directory or single sign-on manage the account? Exclude it there, then allow taking it over with --adopt, or adopt: true in the policy's rule`
+		lost   = `account "openstack" has lost the names that mark it as this Secret's, but its token is this Secret's: does a directory or single sign-on manage the account? Exclude it there, then allow taking it over with --adopt, or adopt: true in the policy's rule`
 		plain  = `"openstack" is an account that was not made for this Secret: choose another username, or allow taking it over with --adopt, or adopt: true in the policy's rule`
 	)
 	ours, others := healthyObserved().Tokens[0], healthyObserved().Tokens[0]

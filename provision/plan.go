@@ -117,7 +117,7 @@ func (p *planner) check() error {
 		// tokens with this one.
 		return errTaken
 	case unknown && !want.manages(*have.User):
-		return refuse(`key "token": some account of Nautobot has this token, and %q is not written before it is known to be its own: generate a new token; or, if it is the account's own, put the account into group %q in Nautobot, make sure that the token has not expired, and try again`, want.Username, want.ManagedGroup)
+		return refuse(`key "token": some account of Nautobot has this token, and %q is not written to until the token is known to be its own: generate a new token; or, if the token is its own, put the account into group %q in Nautobot, make sure that the token has not expired, and try again`, want.Username, want.ManagedGroup)
 	case have.User.Active && !have.PasswordWorks && !want.apiOnly() && have.passwordWrites >= maxPasswordWrites:
 		return errPasswordIgnored
 	}
@@ -140,7 +140,7 @@ var (
 )
 
 // errPasswordIgnored: writing the password once more would not help.
-var errPasswordIgnored = errors.New("Nautobot took the password and still does not accept it over Basic authentication: does something in between drop it, or lock the account?")
+var errPasswordIgnored = errors.New("Nautobot stored the password but still does not accept it over Basic authentication: does something in between drop it, or lock the account?")
 
 // errNoRights: the account may not read its own tokens, and there is nothing to
 // do about it.

@@ -26,7 +26,7 @@ func isOwnTokens(have *Permission) bool {
 }
 
 func errForeignPermission(name string) error {
-	return refuse("permission %q is there and is not about tokens: choose another managedGroup", name)
+	return refuse("permission %q exists and is not about tokens: choose another managedGroup", name)
 }
 
 // planManagedGroup compares the managed group and its permission.

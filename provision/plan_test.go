@@ -171,12 +171,12 @@ func TestPlanStops(t *testing.T) {
 	const (
 		taken    = `key "token": it already belongs to another Nautobot account: generate a new one`
 		unseen   = `key "token": it already belongs to a Nautobot account, another one or one that the superuser token may not see (outside the managed group, staff or superuser): generate a new one, or let a superuser look`
-		unsure   = `key "token": some account of Nautobot has this token, and "openstack" is not written before it is known to be its own: generate a new token; or, if it is the account's own, put the account into group "managed" in Nautobot, make sure that the token has not expired, and try again`
+		unsure   = `key "token": some account of Nautobot has this token, and "openstack" is not written to until the token is known to be its own: generate a new token; or, if the token is its own, put the account into group "managed" in Nautobot, make sure that the token has not expired, and try again`
 		missing  = "group one, required by the rule, does not exist in Nautobot: create it first; group two, required by the rule, does not exist in Nautobot: create it first"
 		unowned  = `"openstack" is an account that was not made for this Secret: choose another username, or allow taking it over with --adopt, or adopt: true in the policy's rule`
 		noGroup  = `account "openstack" may not create its token: Nautobot needs the group "managed" with a permission for that, and the superuser token's account may not look at them: run setup, or use a superuser's token`
 		noRights = `account "openstack" may not read its own tokens: group "managed" needs a permission for that, which the superuser token's account may not look at: run setup, or use a superuser's token`
-		twice    = "Nautobot took the password and still does not accept it over Basic authentication: does something in between drop it, or lock the account?"
+		twice    = "Nautobot stored the password but still does not accept it over Basic authentication: does something in between drop it, or lock the account?"
 	)
 	adopt := func(d *desired) { d.Rule.Adopt = true }
 	inherit := func(d *desired) { d.Rule.AdoptFrom = []string{formerOwner} }

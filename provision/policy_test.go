@@ -38,7 +38,7 @@ func TestPolicyAllow(t *testing.T) {
 		"no rule for the namespace":         {"default", "nautobot-token", "nova", -1, `policy policy.yaml has no rule for Secret default/nautobot-token: it needs one with namespace: default, secrets: that match "nautobot-token", and usernames: that match "nova"`},
 		"no rule for the name":              {"nautobot", "sites-a", "nova", -1, `policy policy.yaml has no rule for Secret nautobot/sites-a: it needs one with namespace: nautobot, secrets: that match "sites-a", and usernames: that match "nova"`},
 		"a namespace that begins as a rule": {"openstack2", "nautobot-token", "nova", -1, `policy policy.yaml has no rule for Secret openstack2/nautobot-token: it needs one with namespace: openstack2, secrets: that match "nautobot-token", and usernames: that match "nova"`},
-		"a namespace is no glob":            {"*", "nautobot-token", "nova", -1, `policy policy.yaml has no rule for Secret */nautobot-token: it needs one with namespace: *, secrets: that match "nautobot-token", and usernames: that match "nova"`},
+		"a namespace is not a glob":         {"*", "nautobot-token", "nova", -1, `policy policy.yaml has no rule for Secret */nautobot-token: it needs one with namespace: *, secrets: that match "nautobot-token", and usernames: that match "nova"`},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -81,23 +81,23 @@ func TestRuleValidate(t *testing.T) {
 		rule     Rule
 		key, err string
 	}{
-		"as it should be":           {rule(func(*Rule) {}), "", ""},
-		"no Secrets and no groups":  {rule(func(r *Rule) { r.Secrets, r.Groups = nil, nil }), "", ""},
-		"globs of every kind":       {rule(func(r *Rule) { r.Usernames = []string{"*", "?", "a-?*@.+_"} }), "", ""},
-		"no usernames":              {rule(func(r *Rule) { r.Usernames = nil }), "usernames", "required: globs of the account names that are allowed"},
-		"an empty username":         {rule(func(r *Rule) { r.Usernames = []string{"a", ""} }), "usernames", errGlob("").Error()},
-		"an open bracket":           {rule(func(r *Rule) { r.Usernames = []string{"a[b"} }), "usernames", errGlob("a[b").Error()},
-		"an open bracket behind *":  {rule(func(r *Rule) { r.Usernames = []string{"*["} }), "usernames", errGlob("*[").Error()},
-		"an empty class":            {rule(func(r *Rule) { r.Usernames = []string{"[]"} }), "usernames", errGlob("[]").Error()},
-		"half a range":              {rule(func(r *Rule) { r.Usernames = []string{"[a-]"} }), "usernames", errGlob("[a-]").Error()},
-		"a backslash at the end":    {rule(func(r *Rule) { r.Usernames = []string{`a\`} }), "usernames", errGlob("a\\").Error()},
-		"a Secret that is no glob":  {rule(func(r *Rule) { r.Secrets = []string{"*", "["} }), "secrets", errGlob("[").Error()},
-		"an empty Secret":           {rule(func(r *Rule) { r.Secrets = []string{""} }), "secrets", errGlob("").Error()},
-		"a group without a name":    {rule(func(r *Rule) { r.Groups = []string{"group", ""} }), "groups", validateGroup("").Error()},
-		"a group with a blank":      {rule(func(r *Rule) { r.Groups = []string{"group "} }), "groups", validateGroup("group ").Error()},
-		"a group of 150":            {rule(func(r *Rule) { r.Groups = []string{strings.Repeat("g", 150)} }), "", ""},
-		"a group of 150, not ASCII": {rule(func(r *Rule) { r.Groups = []string{strings.Repeat("ü", 150)} }), "", ""},
-		"a group of 151":            {rule(func(r *Rule) { r.Groups = []string{strings.Repeat("g", 151)} }), "groups", validateGroup(strings.Repeat("g", 151)).Error()},
+		"as it should be":             {rule(func(*Rule) {}), "", ""},
+		"no Secrets and no groups":    {rule(func(r *Rule) { r.Secrets, r.Groups = nil, nil }), "", ""},
+		"globs of every kind":         {rule(func(r *Rule) { r.Usernames = []string{"*", "?", "a-?*@.+_"} }), "", ""},
+		"no usernames":                {rule(func(r *Rule) { r.Usernames = nil }), "usernames", "required: globs of the account names that are allowed"},
+		"an empty username":           {rule(func(r *Rule) { r.Usernames = []string{"a", ""} }), "usernames", errGlob("").Error()},
+		"an open bracket":             {rule(func(r *Rule) { r.Usernames = []string{"a[b"} }), "usernames", errGlob("a[b").Error()},
+		"an open bracket behind *":    {rule(func(r *Rule) { r.Usernames = []string{"*["} }), "usernames", errGlob("*[").Error()},
+		"an empty class":              {rule(func(r *Rule) { r.Usernames = []string{"[]"} }), "usernames", errGlob("[]").Error()},
+		"half a range":                {rule(func(r *Rule) { r.Usernames = []string{"[a-]"} }), "usernames", errGlob("[a-]").Error()},
+		"a backslash at the end":      {rule(func(r *Rule) { r.Usernames = []string{`a\`} }), "usernames", errGlob("a\\").Error()},
+		"a Secret that is not a glob": {rule(func(r *Rule) { r.Secrets = []string{"*", "["} }), "secrets", errGlob("[").Error()},
+		"an empty Secret":             {rule(func(r *Rule) { r.Secrets = []string{""} }), "secrets", errGlob("").Error()},
+		"a group without a name":      {rule(func(r *Rule) { r.Groups = []string{"group", ""} }), "groups", validateGroup("").Error()},
+		"a group with a blank":        {rule(func(r *Rule) { r.Groups = []string{"group "} }), "groups", validateGroup("group ").Error()},
+		"a group of 150":              {rule(func(r *Rule) { r.Groups = []string{strings.Repeat("g", 150)} }), "", ""},
+		"a group of 150, not ASCII":   {rule(func(r *Rule) { r.Groups = []string{strings.Repeat("ü", 150)} }), "", ""},
+		"a group of 151":              {rule(func(r *Rule) { r.Groups = []string{strings.Repeat("g", 151)} }), "groups", validateGroup(strings.Repeat("g", 151)).Error()},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

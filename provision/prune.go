@@ -44,7 +44,7 @@ func (r *Revocation) Prune(ctx context.Context, namespaces []string, present fun
 	missing = r.withinLimit(missing, done)
 	if r.Limit > 0 && len(missing) > max(r.Limit, there) {
 		return refuse("of %d Secrets that accounts of cluster %s belong to, %d are gone, which is most of them, and more than --limit %d allows in all: "+
-			"is this the right cluster, and is it complete? If that is meant, raise --limit, or revoke each by hand", there+len(missing), r.Cluster, len(missing), r.Limit)
+			"is this the right cluster, and is it complete? If this is intended, raise --limit, or revoke each by hand", there+len(missing), r.Cluster, len(missing), r.Limit)
 	}
 	for _, owner := range missing {
 		if ctx.Err() != nil {

@@ -234,7 +234,7 @@ func (r *reconciler) doubt(ctx context.Context, err error) error {
 	nonsense := make([]byte, tokenLength/2)
 	_, _ = rand.Read(nonsense) // never fails
 	if r.nautobot.Authenticate(ctx, Login{Token: Hide(hex.EncodeToString(nonsense))}) == nil {
-		return errors.New("a token that nobody has is accepted, too: something in front of Nautobot logs every request in as an account of its own")
+		return errors.New("a token that nobody has is accepted as well: something in front of Nautobot logs in every request as an account of its own")
 	}
 	return err
 }
@@ -275,7 +275,7 @@ func (r *reconciler) abandon(ctx context.Context, want desired, cause error) err
 	}
 	if refused && r.wrote && !r.kept && takenBack {
 		r.report.forget("user/" + want.Username)
-		return fmt.Errorf("after a write that was needed to find out, and that is taken back: %v", refusal)
+		return fmt.Errorf("after a write that was needed to find out and has been taken back: %v", refusal)
 	}
 	if refused && r.wrote {
 		if refusal.Owner != "" { // the error below no longer has it

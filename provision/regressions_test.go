@@ -7,12 +7,12 @@ import (
 	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
 
-// What random walks and interleavings found once. Each prepares a world in
-// which a run went wrong.
+// What random walks and interleavings have found. Each prepares a world in which
+// a run went wrong.
 func TestRegressions(t *testing.T) {
 	t.Parallel()
 	tests := map[string]func(t *testing.T, w *world){
-		// The group was looked for only where an account was new.
+		// The group was looked for only if an account was new.
 		"somebody deletes the managed group of an existing account": func(t *testing.T, w *world) {
 			w.mustRun(t)
 			w.nautobot.DeleteGroup(provision.DefaultManagedGroup)
@@ -22,7 +22,7 @@ func TestRegressions(t *testing.T) {
 		"the group is there without its permission": func(_ *testing.T, w *world) {
 			w.nautobot.AddGroup(provision.DefaultManagedGroup)
 		},
-		// An account that is opened has to be closed, also by a run that finds
+		// An account that was opened has to be closed, even by a run that finds
 		// everything else done.
 		"a killed run left an account without a password open": func(t *testing.T, w *world) {
 			w.set("password", "")
@@ -34,7 +34,7 @@ func TestRegressions(t *testing.T) {
 			w.nautobot.AddGroup("people")
 			w.rule.Groups = []string{"people", provision.DefaultManagedGroup, "people"}
 		},
-		// Its expired token cannot list the account's tokens, nor mend itself.
+		// Its expired token can neither list the account's tokens nor repair itself.
 		"a token without a password expires and becomes read-only": scenarioForTest("repair a token without a password"),
 	}
 	for name, prepare := range tests {
@@ -55,8 +55,8 @@ func scenarioForTest(name string) func(*testing.T, *world) {
 	}
 }
 
-// Between the list of the account's tokens and the question whose the
-// Secret's token is, another run makes it: that is no reason to refuse.
+// Another run creates the Secret's token after the account's tokens were listed,
+// and before it is asked who owns the token: that is not a reason to refuse.
 func TestTokenMadeBetweenTwoQuestions(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

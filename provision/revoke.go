@@ -236,13 +236,13 @@ func (r *Revocation) missing(ctx context.Context, nautobot Nautobot, prefix stri
 	return found, nil
 }
 
-// tooMany refuses to revoke so many accounts of one namespace.
+// tooMany refuses to revoke this many accounts of one namespace.
 func (r *Revocation) tooMany(missing []Owner) error {
 	var names []string
 	for _, owner := range missing {
 		names = append(names, owner.Name)
 	}
 	slices.Sort(names)
-	return refuse("%d Secrets of namespace %s are gone at once, more than --limit %d allows: %s. If that is meant, raise it, or revoke each by hand",
+	return refuse("%d Secrets of namespace %s are gone at once, more than --limit %d allows: %s. If this is intended, raise it, or revoke each by hand",
 		len(missing), missing[0].Namespace, r.Limit, strings.Join(names, ", "))
 }

@@ -276,7 +276,7 @@ func TestEveryTokenIsAccepted(t *testing.T) {
 		return nautobottest.None()
 	})
 	_, err := w.run(t.Context())
-	if err == nil || isRefused(err) || !strings.Contains(err.Error(), "logs every request in") {
+	if err == nil || isRefused(err) || !strings.Contains(err.Error(), "logs in every request") {
 		t.Errorf("error %v, want one that names what logs everybody in", err)
 	}
 }

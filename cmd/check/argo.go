@@ -96,7 +96,7 @@ func (c *Chain) conditions(r *Report, kind string, o kube.ArgoObject) {
 		switch {
 		case condition.Status != "False" || condition.Reason == "MinimumReplicasUnavailable": // the Pods say more
 		case strings.Contains(condition.Message, "unsupported version"):
-			r.Fail(c.upgrade("--set eventBus.version=2.9.16"), "unsupported version: the controller of Argo Events does not know eventBus.version; 2.9.16 is in every 1.9")
+			r.Fail(c.upgrade("--set eventBus.version=2.9.16"), "unsupported version: the controller of Argo Events does not know eventBus.version; every 1.9 knows 2.9.16")
 		case condition.Reason == "EventBusNotFound":
 			r.Fail(describe, "EventBus not found")
 		case condition.Reason == "EventBusNotReady":
@@ -150,7 +150,7 @@ func (c *Chain) pod(ctx context.Context, r *Report, pod kube.Pod) {
 		state = " (" + word(waiting.Reason) + ")"
 		switch waiting.Reason {
 		case "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull":
-			r.Fail(describe, "Pod %s: %s: the image of container %s cannot be had: its name, its tag, or imagePullSecrets is wrong", name, waiting.Reason, container.Name)
+			r.Fail(describe, "Pod %s: %s: the image of container %s cannot be pulled: its name, its tag, or imagePullSecrets is wrong", name, waiting.Reason, container.Name)
 			return
 		case "CrashLoopBackOff", "CreateContainerConfigError", "CreateContainerError", "RunContainerError":
 			r.Fail(describe, "Pod %s: %s", name, waiting.Reason)

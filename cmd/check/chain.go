@@ -157,7 +157,7 @@ func (c *Chain) ExternalSecret(ctx context.Context) []Finding {
 		if _, err := time.ParseDuration(one.Spec.RefreshInterval); err != nil && one.Spec.RefreshInterval != "" {
 			path := Report{Object: "externalsecret/" + one.Path()}
 			path.Fail([]string{fmt.Sprintf(`kubectl -n %s patch externalsecret %s --type=merge -p '{"spec":{"refreshInterval":"24h"}}'`, one.Metadata.Namespace, one.Metadata.Name)},
-				"its refreshInterval is not a duration (a day is 24h): External Secrets Operator sees no change in the whole cluster any more")
+				"its refreshInterval is not a duration (a day is 24h): External Secrets Operator no longer sees any change in the whole cluster")
 			r.Findings = append(r.Findings, path.Findings...)
 		}
 	}
@@ -201,7 +201,7 @@ func (c *Chain) Secret(ctx context.Context) []Finding {
 		r.Fail([]string{fmt.Sprintf("kubectl -n %s get secret %s -o jsonpath='{.metadata.finalizers}'", c.namespace, c.name)}, "it is being deleted, and its finalizers keep it")
 	case !labelled(secret):
 		label := fmt.Sprintf("kubectl -n %s label secret %s token/type=nautobot", c.namespace, c.name)
-		r.Fail([]string{label}, "the label token/type=nautobot is missing: nothing sees this Secret. If an ExternalSecret makes it, the label belongs into spec.target.template.metadata.labels there")
+		r.Fail([]string{label}, "the label token/type=nautobot is missing: nothing sees this Secret. If an ExternalSecret makes it, the label belongs in spec.target.template.metadata.labels there")
 	default:
 		r.OK("there since %s, with the label token/type=nautobot; last changed at %s", clock(secret.Metadata.CreationTimestamp), clock(secret.Changed()))
 	}

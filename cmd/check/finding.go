@@ -41,12 +41,12 @@ type Report struct {
 // OK adds that all is well.
 func (r *Report) OK(format string, args ...any) { r.add(OK, nil, format, args...) }
 
-// Warn adds a warning, and the commands that mend it.
+// Warn adds a warning, and the commands that fix it.
 func (r *Report) Warn(mend []string, format string, args ...any) {
 	r.add(Warning, mend, format, args...)
 }
 
-// Fail adds a failure, and the commands that mend it.
+// Fail adds a failure, and the commands that fix it.
 func (r *Report) Fail(mend []string, format string, args ...any) {
 	r.add(Failed, mend, format, args...)
 }

@@ -71,7 +71,7 @@ func (c *Chain) Syncs(ctx context.Context) []Finding {
 		return r.Findings
 	}
 	if len(all) == 0 {
-		r.OK("none: sync.enabled is false, so nothing repairs what no event tells of")
+		r.OK("none: sync.enabled is false, so nothing repairs what no event reports")
 	}
 	for _, one := range all {
 		path := Report{Object: "cronjob/" + one.Path()}
@@ -173,7 +173,7 @@ func (c *Chain) missed(ctx context.Context, r *Report, job *kube.Job, secret kub
 		r.Warn(nil, "no Job yet for the change of the Secret at %s", clock(changed))
 		return
 	}
-	r.Fail(c.Touch(ctx), "no Job for the change of the Secret at %s: the event is lost, or something before this line is wrong. Once that is mended, have the Secret reported again", clock(changed))
+	r.Fail(c.Touch(ctx), "no Job for the change of the Secret at %s: the event is lost, or something before this line is wrong. Once that is fixed, have the Secret reported again", clock(changed))
 }
 
 // atWork says what keeps a Job from ending.
@@ -228,7 +228,7 @@ func (c *Chain) withoutPod(ctx context.Context, r *Report, job *kube.Job) {
 		case why == "exceeded quota":
 			r.Warn(append(describe, c.kubectl("get resourcequota")), "it has no Pod: exceeded quota. It waits until other Pods have ended (job.maxRunning)")
 		case strings.Contains(why, "must specify"):
-			r.Fail(c.upgrade("--set job.resources.limits.cpu=CPU"), "it has no Pod: a quota demands more than the chart's requests and limits (must specify): set job.resources")
+			r.Fail(c.upgrade("--set job.resources.limits.cpu=CPU"), "it has no Pod: a quota demands requests or limits that the chart does not set (must specify): set job.resources")
 		default:
 			r.Fail(describe, "it has no Pod: the API server refuses it (%s)", cmp.Or(why, "its Events have the reason"))
 		}

@@ -75,7 +75,7 @@ func (c *Chain) sourceLog(r *Report, name string, lines []string) {
 			fmt.Sprintf("kubectl auth can-i list %s -n %s --as=%s", denied.resource, denied.namespace, denied.user),
 			fmt.Sprintf("kubectl -n %s get role,rolebinding -l %s=watcher", denied.namespace, partLabel),
 			c.applyManifest(),
-		}, "forbidden: it may not list %s in namespace %s. Make the Role and the RoleBinding again, with rbac.create=false by hand; it recovers on its own", denied.resource, denied.namespace)
+		}, "forbidden: it may not list %s in namespace %s. Create the Role and the RoleBinding again, by hand if rbac.create=false; it recovers on its own", denied.resource, denied.namespace)
 	}
 	line, said := lastSaid(lines, noStream, notPublished, published, notConnected, notReconnected, connectedAgain)
 	switch said {
@@ -84,7 +84,7 @@ func (c *Chain) sourceLog(r *Report, name string, lines []string) {
 	case notPublished:
 		r.Warn(c.restartSource(name), "an event did not reach the bus at %s, and is lost", clock(parse(line).at))
 	case notConnected, notReconnected:
-		r.Fail([]string{c.kubectl("get eventbus")}, "it does not reach the bus since %s", clock(parse(line).at))
+		r.Fail([]string{c.kubectl("get eventbus")}, "it has not reached the bus since %s", clock(parse(line).at))
 	}
 }
 
@@ -129,11 +129,11 @@ func (c *Chain) sensorLog(ctx context.Context, r *Report, sensor kube.ArgoObject
 	case busIsNew:
 		r.Fail(c.renewBoth(name), "the bus came back empty (%s): it no longer knows the EventSource and the Sensor", said)
 	case noPeers:
-		// All at once can end the same way.
+		// Starting all at once can end in the same state.
 		r.Fail([]string{c.kubectl("rollout restart statefulset %s", Quote("eventbus-"+busOf(sensor)+"-js"))},
-			"the servers of the new bus do not count each other (%s): start one after the other", said)
+			"the servers of the new bus do not count each other (%s): start them one after the other", said)
 	case notConnected, notReconnected:
-		r.Fail([]string{c.kubectl("get eventbus")}, "it does not reach the bus")
+		r.Fail([]string{c.kubectl("get eventbus")}, "it cannot reach the bus")
 	}
 	for _, refused := range notTriggeredIn(lines) {
 		cut := len(refused.TriggerName) >= maxLabel // the chart cuts a name that is too long
@@ -141,7 +141,7 @@ func (c *Chain) sensorLog(ctx context.Context, r *Report, sensor kube.ArgoObject
 			continue
 		}
 		mend := append([]string{c.kubectl("get events --field-selector type=Warning"), c.kubectl("get resourcequota")}, c.retouch(ctx, name)...)
-		r.Fail(mend, "failed to execute a trigger at %s: the API server refused a Job (%s). After eight tries the event is lost: mend the cause, then have the Secret reported again",
+		r.Fail(mend, "failed to execute a trigger at %s: the API server refused a Job (%s). After eight tries the event is lost: fix the cause, then have the Secret reported again",
 			clock(refused.at), refused.why)
 	}
 }

@@ -85,7 +85,7 @@ func (s *Server) arrive(r *http.Request, body []byte) (*Request, Fault) {
 	return entry, f(seen, n)
 }
 
-// A Fault is what happens to a request. The zero value is no fault: it is carried out and answered.
+// A Fault is what happens to a request. The zero value is not a fault: the request is carried out and answered.
 type Fault struct {
 	kind   faultKind
 	answer answer

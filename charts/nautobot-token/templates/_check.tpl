@@ -48,7 +48,7 @@
 {{- end -}}
 {{- range $i, $rule := .Values.rules -}}
 {{- if not (and (regexMatch `^[a-z0-9]([a-z0-9-]*[a-z0-9])?$` .namespace) (le (len .namespace) 63)) -}}
-{{- fail (printf "rules[%d].namespace: %q: want the name of one namespace; a rule for several is written once for each" $i .namespace) -}}
+{{- fail (printf "rules[%d].namespace: %q: want the name of a single namespace; for several, write one rule for each" $i .namespace) -}}
 {{- end -}}
 {{- if not .usernames -}}
 {{- fail (printf "rules[%d].usernames is missing: say what the Secrets of namespace %s may call their accounts, such as [\"*-%s\"]; [\"*\"] allows any" $i .namespace .namespace) -}}
@@ -68,7 +68,7 @@
 {{- end -}}
 {{- range .secrets -}}
 {{- if or (not (regexMatch (printf `^%s$` $secret) .)) (gt (len .) 253) -}}
-{{- fail (printf "rules[%d].secrets: %q is the name of no Secret: want lower-case letters, digits, - and ., with a letter or digit at both ends" $i .) -}}
+{{- fail (printf "rules[%d].secrets: %q is not a valid Secret name: want lower-case letters, digits, - and ., with a letter or digit at both ends" $i .) -}}
 {{- end -}}
 {{- end -}}
 {{- range .adoptFrom -}}
@@ -110,7 +110,7 @@
       "rotationGrace" $duration
       "timeout" $duration
       "image.repository" (list `^[a-z0-9][a-z0-9.:/_-]*$` "want REGISTRY/PATH, without a tag")
-      "image.tag" (list `^([A-Za-z0-9_][A-Za-z0-9._-]{0,127})?$` "want a tag without colon, or nothing for the chart's appVersion")
+      "image.tag" (list `^([A-Za-z0-9_][A-Za-z0-9._-]{0,127})?$` "want a tag without a colon, or nothing for the chart's appVersion")
       "image.digest" (list `^(sha256:[0-9a-f]{64})?$` "want sha256: and 64 hexadecimal digits")
       "job.priorityClassName" $name
       "watcher.priorityClassName" $name
@@ -163,17 +163,17 @@
 {{- $names := list "policy" "ca" -}}
 {{- range .Values.job.extraVolumes -}}
 {{- if has .name $names -}}
-{{- fail (printf "job.extraVolumes: %q: there is a volume of that name already" .name) -}}
+{{- fail (printf "job.extraVolumes: %q: there is already a volume with that name" .name) -}}
 {{- end -}}
 {{- $names = append $names .name -}}
 {{- end -}}
 {{- $paths := list "/etc/nautobot-token/policy" "/etc/nautobot-token/ca" -}}
 {{- range .Values.job.extraVolumeMounts -}}
 {{- if has .mountPath $paths -}}
-{{- fail (printf "job.extraVolumeMounts: %q: something is mounted there already" .mountPath) -}}
+{{- fail (printf "job.extraVolumeMounts: %q: something is already mounted there" .mountPath) -}}
 {{- end -}}
 {{- if not (has .name $names) -}}
-{{- fail (printf "job.extraVolumeMounts: %q: there is no volume of that name in job.extraVolumes" .name) -}}
+{{- fail (printf "job.extraVolumeMounts: %q: there is no volume with that name in job.extraVolumes" .name) -}}
 {{- end -}}
 {{- $paths = append $paths .mountPath -}}
 {{- end -}}
@@ -194,7 +194,7 @@
 {{- range $key := list "schedule" "quickSchedule" -}}
 {{- $schedule := get $.Values.sync $key | default "" -}}
 {{- if not (regexMatch $pattern $schedule) -}}
-{{- fail (printf "sync.%s: %q: want five fields as cron has them, such as \"30 2 * * *\", or @daily and the like, - for never, or nothing for a time that the chart chooses" $key $schedule) -}}
+{{- fail (printf "sync.%s: %q: want five cron fields, such as \"30 2 * * *\", or @daily and the like, - for never, or nothing for a time that the chart chooses" $key $schedule) -}}
 {{- end -}}
 {{- end -}}
 {{- if and (eq .schedule "-") (eq .quickSchedule "-") -}}
@@ -213,7 +213,7 @@
 {{- end -}}
 {{- end -}}
 {{- if and (gt (int .shards) 1) (not (semverCompare ">=1.29-0" $.Capabilities.KubeVersion.Version)) -}}
-{{- fail (printf "sync.shards: %d: Jobs that try each shard again need Kubernetes 1.29 or newer, and this is %s: set sync.shards=1" (int .shards) $.Capabilities.KubeVersion.Version) -}}
+{{- fail (printf "sync.shards: %d: Jobs that retry each shard need Kubernetes 1.29 or newer, and this is %s: set sync.shards=1" (int .shards) $.Capabilities.KubeVersion.Version) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -228,7 +228,7 @@
 {{- $values := $.Values -}}
 {{- range splitList "." $part }}{{ $values = get $values . }}{{ end -}}
 {{- if not $.Values.cluster -}}
-{{- fail (printf "%s.enabled needs cluster: without the cluster's name, another cluster's accounts could be taken for those of Secrets that are gone" $part) -}}
+{{- fail (printf "%s.enabled needs cluster: without the cluster's name, another cluster's accounts could be mistaken for those of Secrets that are gone" $part) -}}
 {{- end -}}
 {{- if not (fromJsonArray (include "nautobot-token.revocable" $)) -}}
 {{- fail (printf "%s.enabled needs a rule with revoke: true: without one no account may be taken out of service" $part) -}}
@@ -255,7 +255,7 @@
 {{- fail (printf "eventBus.name is missing: with eventBus.create=false it says which EventBus of namespace %s to use (Argo's own default is called default)" $.Release.Namespace) -}}
 {{- end -}}
 {{- if and .create (eq (int .replicas) 1) (not .persistence.enabled) -}}
-{{- fail "eventBus.replicas: 1 without eventBus.persistence.enabled: whenever its only Pod is replaced the bus is empty, and nothing works until the Pods of the Sensor and of the EventSource are replaced too: set eventBus.persistence.enabled=true, or eventBus.replicas=3" -}}
+{{- fail "eventBus.replicas: 1 without eventBus.persistence.enabled: whenever its only Pod is replaced, the bus is empty, and nothing works until the Pods of the Sensor and the EventSource are replaced too: set eventBus.persistence.enabled=true, or eventBus.replicas=3" -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
