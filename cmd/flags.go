@@ -222,6 +222,21 @@ func (d *duration) Set(s string) error {
 	return nil
 }
 
+// number is a whole number.
+type number int
+
+func (*number) Type() string     { return "int" }
+func (n *number) String() string { return strconv.Itoa(int(*n)) }
+
+func (n *number) Set(s string) error {
+	value, err := strconv.Atoi(strings.TrimSpace(s))
+	if err != nil {
+		return errors.New("want a whole number")
+	}
+	*n = number(value)
+	return nil
+}
+
 // level is a log level. The zero value is info.
 type level struct{ slog.Level }
 

@@ -81,7 +81,8 @@ Exit codes:
 	secrets.VarP((*list)(&given.namespaces), "namespace", "n", "`namespace` of the Secrets; can be repeated (default: the policy's)")
 	secrets.BoolVarP(&given.all, "all-namespaces", "A", false, "the Secrets of all namespaces")
 	secrets.Var(&given.shard, "shard", "work on one `part` of the Secrets, as I/N: part I, from 0, of N; prune runs in part 0")
-	secrets.IntVar(&given.parallel, "parallel", 4, "`number` of Secrets to work on at the same time")
+	given.parallel = 4
+	secrets.Var((*number)(&given.parallel), "parallel", "`number` of Secrets to work on at the same time")
 	secrets.BoolVar(&given.quick, "quick", false, "where a token works, do not check the password, which costs Nautobot most")
 	secrets.BoolVar(&given.prune, "prune", false, "take the accounts out of service whose Secrets are gone")
 	given.revokeOptions.add(secrets, 2*time.Minute)
