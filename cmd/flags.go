@@ -178,6 +178,8 @@ func flagError(err error) error {
 	}
 	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok && unknown.GetSpecifiedShortnames() != "" {
 		return usagef("unknown flag: -%s", unknown.GetSpecifiedName()) // without what follows it
+	} else if ok && !isShown(unknown.GetSpecifiedName()) {
+		return usagef("unknown flag; it is not shown, since it may be a secret")
 	}
 	if _, ok := errors.AsType[*pflag.InvalidSyntaxError](err); ok {
 		return usagef("bad flag syntax: want --NAME or --NAME=VALUE")
