@@ -49,7 +49,7 @@ func (o *secretOptions) group() flagGroup {
 }
 
 func (o *secretOptions) addNamespace(g flagGroup) {
-	g.VarP((*text)(&o.namespace), "namespace", "n", "`namespace` of the Secret (default: the kubeconfig context's, or the Pod's own)")
+	g.VarP((*namespace)(&o.namespace), "namespace", "n", "`namespace` of the Secret (default: the kubeconfig context's, or the Pod's own)")
 }
 
 // ruleOptions say what the Secret may ask for: by a policy, or by flags that
@@ -193,6 +193,20 @@ type text string
 func (*text) Type() string         { return "string" }
 func (t *text) String() string     { return string(*t) }
 func (t *text) Set(s string) error { *t = text(strings.TrimSpace(s)); return nil }
+
+// namespace is a text that is not empty: a variable of a script that is not set
+// must not choose the context's namespace.
+type namespace string
+
+func (*namespace) Type() string     { return "string" }
+func (n *namespace) String() string { return string(*n) }
+
+func (n *namespace) Set(s string) error {
+	if *n = namespace(strings.TrimSpace(s)); *n == "" {
+		return errors.New("it is set and empty: leave it out if the context's namespace, or the Pod's own, is meant")
+	}
+	return nil
+}
 
 // list is a flag that takes several values, separated by commas with or
 // without spaces, or by repeating the flag.
