@@ -590,6 +590,24 @@ func TestSyncDoesNotWaitForEvents(t *testing.T) {
 	}
 }
 
+// What was written for a Secret that lost its label meanwhile is told.
+func TestSyncTellsWhatItWroteForASecretWithoutLabel(t *testing.T) {
+	w := fleet(t, 2)
+	w.nautobot.Intercept(func(r nautobottest.Request, _ int) nautobottest.Fault {
+		if r.Path == "/api/users/tokens/" && !r.Safe() && strings.Contains(string(r.Body), fleetKey(1)) {
+			w.kube.Unlabel("fleet/svc-001")
+		}
+		return nautobottest.None()
+	})
+	got := w.run(t, "sync", "-n", "fleet")
+	got.checkSync(t, exitFailed, "secrets=2 unchanged=0 changed=1 refused=0 failed=1 revoked=0 noRule=0")
+	for _, want := range []string{"user/svc-001        created", "token/fleet/svc-001 created", "secret/fleet/svc-001 failed"} {
+		if !strings.Contains(strings.Join(strings.Fields(got.stdout), " "), strings.Join(strings.Fields(want), " ")) {
+			t.Errorf("the result does not tell of %q:\n%s", want, got.stdout)
+		}
+	}
+}
+
 func TestSyncUsage(t *testing.T) {
 	tests := map[string][]string{
 		"--namespace: a lowercase RFC 1123":    {"-n", "Fleet"},
