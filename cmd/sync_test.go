@@ -590,6 +590,36 @@ func TestSyncDoesNotWaitForEvents(t *testing.T) {
 	}
 }
 
+// A holder that makes its account too large to be read stops neither the sync nor
+// the revoke of others.
+func TestAccountThatIsTooLarge(t *testing.T) {
+	w := fleet(t, 12)
+	sync := []string{"sync", "-n", "fleet", "-q"}
+	w.run(t, sync...).checkSync(t, exitDone, "secrets=12 unchanged=0 changed=12 refused=0 failed=0 revoked=0 noRule=0")
+	w.kube.Remove("fleet/svc-004")
+	w.kube.Remove("fleet/svc-006")
+	w.nautobot.Intercept(func(nautobottest.Request, int) nautobottest.Fault {
+		return nautobottest.Substitute(func(body string) string {
+			if strings.Contains(body, `"svc-005"`) || strings.Contains(body, `"svc-006"`) {
+				body += strings.Repeat(" ", 8<<20)
+			}
+			return body
+		})
+	})
+	const answer = "find user: no answer from Nautobot: the answer is larger than 8388608 bytes"
+	got := w.run(t, append(sync, "--prune", "--settle", "0")...)
+	got.checkSync(t, exitFailed, "secrets=10 unchanged=9 changed=0 refused=0 failed=3 revoked=1 noRule=0")
+	passed := "namespace/fleet failed    an account is passed over: " + answer + "\n"
+	if want := "secret/fleet/svc-005 failed    " + answer + "\n" + passed + passed + "user/svc-004 revoked   the Secret is gone\n"; got.stdout != want {
+		t.Errorf("output:\n%s\nwant:\n%s", got.stdout, want)
+	}
+	w.checkInService(t, map[string]bool{"svc-004": false})
+	w.kube.Remove("fleet/svc-007")
+	if got := w.run(t, "revoke", "svc-007", "-n", "fleet", "--settle", "1ms"); got.code != exitDone {
+		t.Errorf("exit code %d\n%s%s", got.code, got.stdout, got.stderr)
+	}
+}
+
 // What was written for a Secret that lost its label meanwhile is told.
 func TestSyncTellsWhatItWroteForASecretWithoutLabel(t *testing.T) {
 	w := fleet(t, 2)

@@ -202,6 +202,14 @@ type census struct {
 func (r *Revocation) missing(ctx context.Context, nautobot Nautobot, prefix string, present func(Owner) bool, failed func(Owner, error)) (found census, err error) {
 	without := 0
 	for user, err := range nautobot.UsersUnder(ctx, leftOf(prefix)) {
+		if errors.Is(err, ErrTooLarge) { // its holder must not keep the others' in service
+			found.unreadable++
+			if failed != nil {
+				_, namespace, _ := strings.Cut(strings.TrimSuffix(prefix, "/"), "/")
+				failed(Owner{Namespace: namespace}, fmt.Errorf("an account is passed over: %w", err))
+			}
+			continue
+		}
 		if err != nil {
 			return found, err
 		}

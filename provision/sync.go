@@ -117,7 +117,7 @@ func (s *Sync) feedBatch(ctx context.Context, batch []Secret, batches chan<- []c
 		names = append(names, s.ownerOf(secret).lastName())
 	}
 	found, err := nautobot.OwnedUsers(ctx, names...)
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrTooLarge) { // which its own run finds as well
 		return err
 	}
 	owned := map[string][]User{}
