@@ -1,22 +1,30 @@
 package kube
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net/http"
 	"os"
 	"os/exec"
+	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
 )
 
 const requestTimeout = 20 * time.Second
+
+// quieten silences client-go's own log, which goes to standard error in a form of
+// its own.
+var quieten = sync.OnceFunc(func() { klog.SetSlogLogger(slog.New(slog.DiscardHandler)) })
 
 // Client talks to one cluster.
 type Client struct {
@@ -36,6 +44,7 @@ type Client struct {
 // $KUBECONFIG, then ~/.kube/config, then the Pod's service account. It sends
 // no request yet.
 func Connect(kubeconfig, context, userAgent string) (*Client, error) {
+	quieten()
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = kubeconfig
 	if err := checkFiles(rules); err != nil {
@@ -121,7 +130,48 @@ func restClient(config *rest.Config) (rest.Interface, error) {
 	if err != nil {
 		return nil, err
 	}
+	client.Transport = prompt{client.Transport}
 	// client-go would send the cluster's token wherever a redirect points.
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return rest.RESTClientForConfigAndClient(config, client)
+}
+
+// prompt ends a request with its context, even while an exec plugin is asked for
+// credentials: client-go waits for that without an end. It also cuts off endless
+// errors, which client-go reads to their end.
+type prompt struct{ next http.RoundTripper }
+
+func (p prompt) RoundTrip(req *http.Request) (*http.Response, error) {
+	type answer struct {
+		resp *http.Response
+		err  error
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		resp, err := p.next.RoundTrip(req.Clone(req.Context())) // a plugin's credentials are put into its headers
+		if err == nil && resp.StatusCode >= http.StatusMultipleChoices {
+			resp.Body, err = beginning(resp.Body)
+		}
+		answered <- answer{resp, err}
+	}()
+	select {
+	case a := <-answered:
+		return a.resp, a.err
+	case <-req.Context().Done():
+		go func() {
+			if a := <-answered; a.err == nil {
+				_ = a.resp.Body.Close()
+			}
+		}()
+		return nil, req.Context().Err()
+	}
+}
+
+const largestError = 1 << 20 // bytes
+
+// beginning reads as much of an error as counts.
+func beginning(body io.ReadCloser) (io.ReadCloser, error) {
+	text, err := io.ReadAll(io.LimitReader(body, largestError))
+	_ = body.Close()
+	return io.NopCloser(bytes.NewReader(text)), err
 }
