@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"k8s.io/klog/v2"
 )
 
@@ -52,7 +55,8 @@ func Connect(kubeconfig, context, userAgent string) (*Client, error) {
 	}
 	overrides := &clientcmd.ConfigOverrides{CurrentContext: context}
 	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides)
-	if raw, err := loader.RawConfig(); err == nil && context != "" && raw.Contexts[context] == nil {
+	raw, err := loader.RawConfig()
+	if err == nil && context != "" && raw.Contexts[context] == nil {
 		return nil, errors.New("there is no context with that name")
 	}
 	config, err := loader.ClientConfig()
@@ -60,7 +64,7 @@ func Connect(kubeconfig, context, userAgent string) (*Client, error) {
 		return nil, errors.New("no cluster is configured")
 	}
 	if err != nil {
-		return nil, err
+		return nil, discreet(raw, err)
 	}
 	if err := checkPlugins(config); err != nil {
 		return nil, err
@@ -78,7 +82,7 @@ func Connect(kubeconfig, context, userAgent string) (*Client, error) {
 	config.QPS = -1 // no limit of our own: the API server has one
 	client, err := restClient(config)
 	if err != nil {
-		return nil, err
+		return nil, discreet(raw, err)
 	}
 	return &Client{Namespace: namespace, rest: client, pause: firstPause}, nil
 }
@@ -104,6 +108,47 @@ func withoutPath(err error) error {
 		return failed.Err
 	}
 	return err
+}
+
+// discreet is what client-go says about a kubeconfig, unless that quotes a value:
+// a URL may hold a password, and a key may stand where its file should.
+func discreet(raw clientcmdapi.Config, err error) error {
+	text := err.Error()
+	quotes := func(value string) bool {
+		quoted := strconv.Quote(value)
+		return value != "" && (strings.Contains(text, value) || strings.Contains(text, quoted[1:len(quoted)-1]))
+	}
+	for _, cluster := range raw.Clusters {
+		switch {
+		case quotes(cluster.Server):
+			return errors.New("the server of a cluster in the kubeconfig is not a URL")
+		case quotes(cluster.ProxyURL):
+			return errors.New("the proxy-url of a cluster in the kubeconfig is not a URL that begins with http, https or socks5")
+		case quotes(cluster.CertificateAuthority):
+			return unusable("certificate-authority", cluster.CertificateAuthority)
+		}
+	}
+	for _, user := range raw.AuthInfos {
+		switch {
+		case quotes(user.ClientCertificate):
+			return unusable("client-certificate", user.ClientCertificate)
+		case quotes(user.ClientKey):
+			return unusable("client-key", user.ClientKey)
+		}
+	}
+	if strings.Contains(text, "unknown anchor") || strings.Contains(text, "invalid map key") {
+		return errors.New("the kubeconfig is not YAML: a text that begins with *, { or [ needs quotes")
+	}
+	return err
+}
+
+// unusable is for a file that a kubeconfig names.
+func unusable(field, file string) error {
+	_, err := os.Stat(file)
+	if err == nil {
+		err = errors.New("it cannot be read")
+	}
+	return fmt.Errorf("the %s in the kubeconfig: %w", field, withoutPath(err))
 }
 
 // checkPlugins finds problems that client-go reports only with the first request,

@@ -52,6 +52,28 @@ func TestConnectFindsTheCluster(t *testing.T) {
 			flag: write(t, withUser("auth-provider: {name: oidc, config: {id-token: "+canary+"}}")),
 			err:  "the kubeconfig's user has an auth-provider, which is not supported: use an exec plugin",
 		},
+		"by a key instead of its file": {
+			flag: write(t, withUser("client-certificate-data: eA==, client-key: "+canary+strings.Repeat("x", 300))),
+			err:  "the client-key in the kubeconfig: file name too long",
+		},
+		"by a certificate that is not there": {
+			flag: write(t, withUser("client-certificate: /"+canary+", client-key-data: eA==")), err: "the client-certificate in the kubeconfig: no such file or directory",
+		},
+		"through a proxy of no kind": {
+			flag: write(t, withCluster("server: https://127.0.0.1:1, proxy-url: 'ftp://u:"+canary+"@host'")), err: "the proxy-url of a cluster in the kubeconfig is not a URL that begins with",
+		},
+		"through a proxy that is none": {
+			flag: write(t, withCluster("server: https://127.0.0.1:1, proxy-url: \"http://u:"+canary+"\\\"%zz@host\"")), err: "the proxy-url of a cluster in the kubeconfig is not a URL that begins with",
+		},
+		"at a server that is none": {
+			flag: write(t, withCluster("server: 'https://u:"+canary+"%zz@host'")), err: "the server of a cluster in the kubeconfig is not a URL",
+		},
+		"without its CA": {
+			flag: write(t, withCluster("server: https://127.0.0.1:1, certificate-authority: /"+canary)), err: "the certificate-authority in the kubeconfig: no such file or directory",
+		},
+		"by a token without its quotes": {
+			flag: write(t, withUser("token: *"+canary)), err: "the kubeconfig is not YAML",
+		},
 		"by a plugin that is installed": {
 			flag:      write(t, withUser("exec: {apiVersion: client.authentication.k8s.io/v1, command: sh, interactiveMode: Never}")),
 			namespace: "default",
@@ -87,13 +109,18 @@ func TestConnectFindsTheCluster(t *testing.T) {
 }
 
 // withUser is a kubeconfig whose user proves who it is like that.
-func withUser(how string) string {
+func withUser(how string) string { return kubeconfig(`server: "https://127.0.0.1:1"`, how) }
+
+// withCluster is a kubeconfig whose cluster is found like this.
+func withCluster(where string) string { return kubeconfig(where, "token: x") }
+
+func kubeconfig(cluster, user string) string {
 	return `apiVersion: v1
 kind: Config
 current-context: main
-clusters: [{name: c, cluster: {server: "https://127.0.0.1:1"}}]
+clusters: [{name: c, cluster: {` + cluster + `}}]
 contexts: [{name: main, context: {cluster: c, user: u}}]
-users: [{name: u, user: {` + how + "}}]\n"
+users: [{name: u, user: {` + user + "}}]\n"
 }
 
 // The standard error of a Job is for our log and for nothing that client-go
