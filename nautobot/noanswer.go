@@ -36,7 +36,7 @@ func (e *Error) unanswered(err error) {
 	if asURL, ok := errors.AsType[*url.Error](err); ok {
 		e.cause = asURL.Err
 	}
-	text := err.Error()
+	text := e.cause.Error() // the URL names accounts
 	timedOut, _ := errors.AsType[interface {
 		error
 		Timeout() bool
