@@ -590,6 +590,28 @@ func TestSyncDoesNotWaitForEvents(t *testing.T) {
 	}
 }
 
+// A Secret that comes back while prune waits, and whose account another run had
+// revoked, does not count as revoked.
+func TestPruneCountsWhatCameBack(t *testing.T) {
+	w := fleet(t, 2)
+	w.run(t, "sync", "-n", "fleet")
+	w.kube.Remove("fleet/svc-001")
+	reads := 0
+	w.kube.Intercept(func(r *http.Request, _ int) http.Handler {
+		if !strings.HasSuffix(r.URL.Path, "/svc-001") {
+			return nil
+		}
+		if reads++; reads == 2 {
+			w.putFleet(1, password)
+			w.nautobot.UpdateUser("svc-001", func(u *nautobottest.User) { u.Inactive, u.FirstName = true, "Service account (revoked)" })
+		}
+		return nil
+	})
+	got := w.run(t, "sync", "-n", "fleet", "--prune", "--settle", "1ms", "-q")
+	got.checkSync(t, exitDone, "secrets=1 unchanged=1 changed=1 refused=0 failed=0 revoked=0 noRule=0")
+	w.checkInService(t, nil)
+}
+
 // A holder that makes its account too large to be read stops neither the sync nor
 // the revoke of others.
 func TestAccountThatIsTooLarge(t *testing.T) {
