@@ -95,6 +95,9 @@ func (o *checkOptions) run(cmd *cobra.Command, args []string) error {
 	defer cancel()
 	failed := false
 	c.walk(ctx, func(finding check.Finding) {
+		if cmd.Context().Err() != nil {
+			return // what a signal ended has not failed
+		}
 		failed = failed || finding.Status == check.Failed
 		printFinding(cmd.OutOrStdout(), finding, c.output == "json")
 	})

@@ -1,11 +1,13 @@
 package cmd
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -489,6 +491,17 @@ func TestCheckWithoutCluster(t *testing.T) {
 	if code != exitFailed || len(findings) != 1 || findings[0].Object != "cluster" {
 		t.Errorf("exit code %d: %v", code, findings)
 	}
+}
+
+// What a signal ended has not failed, and there is nothing to mend.
+func TestCheckIsStopped(t *testing.T) {
+	w := newChainWorld(t)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	w.kube.Intercept(func(*http.Request, int) http.Handler {
+		cancel(stoppedError{syscall.SIGTERM})
+		return nil
+	})
+	w.runWith(ctx, t, "", "check", "nautobot-token").check(t, 143, "", "nautobot-token: stopped by a signal: terminated\n")
 }
 
 func TestCheckUsage(t *testing.T) {

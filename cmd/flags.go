@@ -49,7 +49,7 @@ func (o *secretOptions) group() flagGroup {
 }
 
 func (o *secretOptions) addNamespace(g flagGroup) {
-	g.VarP((*text)(&o.namespace), "namespace", "n", "`namespace` of the Secret (default: the kubeconfig context's, or the Pod's own)")
+	g.VarP((*namespace)(&o.namespace), "namespace", "n", "`namespace` of the Secret (default: the kubeconfig context's, or the Pod's own)")
 }
 
 // ruleOptions say what the Secret may ask for: by a policy, or by flags that
@@ -178,6 +178,8 @@ func flagError(err error) error {
 	}
 	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok && unknown.GetSpecifiedShortnames() != "" {
 		return usagef("unknown flag: -%s", unknown.GetSpecifiedName()) // without what follows it
+	} else if ok && !isShown(unknown.GetSpecifiedName()) {
+		return usagef("unknown flag; it is not shown, since it may be a secret")
 	}
 	if _, ok := errors.AsType[*pflag.InvalidSyntaxError](err); ok {
 		return usagef("bad flag syntax: want --NAME or --NAME=VALUE")
@@ -191,6 +193,20 @@ type text string
 func (*text) Type() string         { return "string" }
 func (t *text) String() string     { return string(*t) }
 func (t *text) Set(s string) error { *t = text(strings.TrimSpace(s)); return nil }
+
+// namespace is a text that is not empty: a variable of a script that is not set
+// must not choose the context's namespace.
+type namespace string
+
+func (*namespace) Type() string     { return "string" }
+func (n *namespace) String() string { return string(*n) }
+
+func (n *namespace) Set(s string) error {
+	if *n = namespace(strings.TrimSpace(s)); *n == "" {
+		return errors.New("it is set and empty: leave it out if the context's namespace, or the Pod's own, is meant")
+	}
+	return nil
+}
 
 // list is a flag that takes several values, separated by commas with or
 // without spaces, or by repeating the flag.
@@ -219,6 +235,21 @@ func (d *duration) Set(s string) error {
 		return errors.New("want a duration such as 90s, 30m or 1h; a day is 24h")
 	}
 	*d = duration(value)
+	return nil
+}
+
+// number is a whole number.
+type number int
+
+func (*number) Type() string     { return "int" }
+func (n *number) String() string { return strconv.Itoa(int(*n)) }
+
+func (n *number) Set(s string) error {
+	value, err := strconv.Atoi(strings.TrimSpace(s))
+	if err != nil {
+		return errors.New("want a whole number")
+	}
+	*n = number(value)
 	return nil
 }
 

@@ -380,6 +380,28 @@ func TestSignalEndsTheRunAfterTheRequestInFlight(t *testing.T) {
 	}
 }
 
+// A signal leaves a temporary password to the next run, and the log says so.
+func TestSignalWhileAnAccountIsOpen(t *testing.T) {
+	w := newWorld(t)
+	w.kube.Put("openstack/nautobot-token", map[string]string{"username": username, "token": key})
+	ctx, cancel := context.WithCancelCause(t.Context())
+	w.nautobot.Intercept(func(r nautobottest.Request, _ int) nautobottest.Fault {
+		if r.Method == http.MethodPost && r.Path == "/api/users/tokens/" {
+			cancel(stoppedError{syscall.SIGTERM})
+		}
+		return nautobottest.None()
+	})
+	got := w.runWith(ctx, t, "", provisionIt...)
+	const warning = `level=WARN msg="what this run began remains until the next one" secret=openstack/nautobot-token error="stopped by a signal: terminated"`
+	if got.code != exitSignal+15 || !strings.Contains(got.stderr, warning) {
+		t.Errorf("exit code %d\n%s", got.code, got.stderr)
+	}
+	w.run(t, provisionIt...)
+	if user, _ := w.nautobot.User(username); user.Password != "" || user.FirstName != "Service account" {
+		t.Errorf("after the next run, first name %q, open %v", user.FirstName, user.Password != "")
+	}
+}
+
 // An account without a password in the Secret: its token works, and nobody
 // can log in.
 func TestAccountForTheAPIOnly(t *testing.T) {

@@ -19,7 +19,7 @@ type revokeOptions struct {
 func (o *revokeOptions) add(g flagGroup, settle time.Duration) {
 	o.settle, o.limit = settle, 5
 	g.Var((*duration)(&o.settle), "settle", "how long a Secret must have been gone, without a break")
-	g.IntVar(&o.limit, "limit", o.limit, "how many Secrets of a namespace may be gone: if more are, none of their accounts is revoked")
+	g.Var((*number)(&o.limit), "limit", "how many Secrets of a namespace may be gone: if more are, none of their accounts is revoked")
 }
 
 func newRevokeCommand() *cobra.Command {

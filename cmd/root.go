@@ -6,6 +6,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -77,8 +78,19 @@ it again changes nothing.`,
 }
 
 func noCommand(name string) error {
+	if !isShown(name) {
+		return usagef("there is no such command; what was given is not shown, since it may be a secret")
+	}
 	return usagef("there is no command %q", name)
 }
+
+// isShown tells whether a word that is neither a command nor a flag looks like a
+// mistyped one. Any other may be a password or a token in the wrong place.
+func isShown(word string) bool {
+	return len(word) <= maxWord && strings.Trim(word, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_") == ""
+}
+
+const maxWord = 24 // a little more than the longest name of a flag
 
 // newHelpCommand is cobra's, except that naming a command that does not exist is
 // a mistake.
@@ -89,7 +101,7 @@ func newHelpCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			about, rest, err := cmd.Root().Find(args)
 			if err != nil || len(rest) > 0 {
-				return noCommand(args[0])
+				return noCommand(rest[0])
 			}
 			about.InitDefaultHelpFlag()
 			return about.Help()

@@ -295,6 +295,11 @@ func TestOtherMistakes(t *testing.T) {
 		"no such command":          {[]string{"provide"}, nil, "nautobot-token: there is no command \"provide\"\nSee 'nautobot-token --help'.\n"},
 		"no such command, flags":   {[]string{"provide", "x", "-n", "y"}, nil, "nautobot-token: there is no command \"provide\"\nSee 'nautobot-token --help'.\n"},
 		"help about no command":    {[]string{"help", "provide"}, nil, "nautobot-token: there is no command \"provide\"\nSee 'nautobot-token help --help'.\n"},
+		"no such command, a token": {[]string{key}, nil, "nautobot-token: there is no such command; what was given is not shown, since it may be a secret\nSee 'nautobot-token --help'.\n"},
+		"help about a command's":   {[]string{"help", "provision", "nosuch"}, nil, "nautobot-token: there is no command \"nosuch\"\nSee 'nautobot-token help --help'.\n"},
+		"help about a token":       {[]string{"help", "sync", key}, nil, "nautobot-token: there is no such command; what was given is not shown, since it may be a secret\nSee 'nautobot-token help --help'.\n"},
+		"a token as a flag":        {with("--" + key), nil, "nautobot-token: unknown flag; it is not shown, since it may be a secret" + help},
+		"a password as a flag":     {with("--" + password), nil, "nautobot-token: unknown flag; it is not shown, since it may be a secret" + help},
 		"no such flag":             {with("--nosuch=" + key), nil, "nautobot-token: unknown flag: --nosuch" + help},
 		"no such short flag":       {with("-p" + password), nil, "nautobot-token: unknown flag: -p" + help},
 		"a flag without a name":    {with("--=" + key), nil, "nautobot-token: bad flag syntax: want --NAME or --NAME=VALUE" + help},
@@ -305,6 +310,7 @@ func TestOtherMistakes(t *testing.T) {
 		"a name that is none":      {[]string{"provision", newPassword}, nil, ""},
 		"a name with a kind":       {[]string{"provision", "Secret/a"}, nil, "nautobot-token: NAME: give the name alone, without the kind before it" + help},
 		"a name with a namespace":  {[]string{"provision", "openstack/a"}, nil, "nautobot-token: NAME: give the name alone; the namespace has a flag of its own, -n NAMESPACE" + help},
+		"a namespace of nothing":   {with("-n", ""), nil, "nautobot-token: --namespace: it is set and empty: leave it out if the context's namespace, or the Pod's own, is meant" + help},
 		"a namespace that is none": {[]string{"provision", "a", "-n", password}, nil, ""},
 		"a file that is not there": {[]string{"provision", "-f", "/nowhere/" + key}, nil, "nautobot-token: --filename: no such file or directory" + help},
 		"a file that is a folder":  {[]string{"provision", "-f", t.TempDir()}, nil, "nautobot-token: --filename: is a directory" + help},
@@ -323,7 +329,7 @@ func TestOtherMistakes(t *testing.T) {
 		"no such context": {
 			with("--context", key), nil, "nautobot-token: --kubeconfig (KUBECONFIG), --context: there is no context with that name" + help,
 		},
-		"version with an argument":    {[]string{"version", "x"}, nil, "nautobot-token: unknown command \"x\" for \"nautobot-token version\"\nSee 'nautobot-token version --help'.\n"},
+		"version with an argument":    {[]string{"version", key}, nil, "nautobot-token: version takes no arguments\nSee 'nautobot-token version --help'.\n"},
 		"completion with an argument": {[]string{"completion", "bash", "x"}, nil, "nautobot-token: unknown command \"x\" for \"nautobot-token completion bash\"\nSee 'nautobot-token completion bash --help'.\n"},
 	}
 	for name, tc := range tests {

@@ -81,7 +81,8 @@ Exit codes:
 	secrets.VarP((*list)(&given.namespaces), "namespace", "n", "`namespace` of the Secrets; can be repeated (default: the policy's)")
 	secrets.BoolVarP(&given.all, "all-namespaces", "A", false, "the Secrets of all namespaces")
 	secrets.Var(&given.shard, "shard", "work on one `part` of the Secrets, I/N: part I of N, counted from 0; prune runs in part 0")
-	secrets.IntVar(&given.parallel, "parallel", 4, "`number` of Secrets to work on at the same time")
+	given.parallel = 4
+	secrets.Var((*number)(&given.parallel), "parallel", "`number` of Secrets to work on at the same time")
 	secrets.BoolVar(&given.quick, "quick", false, "if a token works, do not check the password, which costs Nautobot most")
 	secrets.BoolVar(&given.prune, "prune", false, "take accounts whose Secrets are gone out of service")
 	given.revokeOptions.add(secrets, 2*time.Minute)

@@ -590,6 +590,76 @@ func TestSyncDoesNotWaitForEvents(t *testing.T) {
 	}
 }
 
+// A Secret that comes back while prune waits, and whose account another run had
+// revoked, does not count as revoked.
+func TestPruneCountsWhatCameBack(t *testing.T) {
+	w := fleet(t, 2)
+	w.run(t, "sync", "-n", "fleet")
+	w.kube.Remove("fleet/svc-001")
+	reads := 0
+	w.kube.Intercept(func(r *http.Request, _ int) http.Handler {
+		if !strings.HasSuffix(r.URL.Path, "/svc-001") {
+			return nil
+		}
+		if reads++; reads == 2 {
+			w.putFleet(1, password)
+			w.nautobot.UpdateUser("svc-001", func(u *nautobottest.User) { u.Inactive, u.FirstName = true, "Service account (revoked)" })
+		}
+		return nil
+	})
+	got := w.run(t, "sync", "-n", "fleet", "--prune", "--settle", "1ms", "-q")
+	got.checkSync(t, exitDone, "secrets=1 unchanged=1 changed=1 refused=0 failed=0 revoked=0 noRule=0")
+	w.checkInService(t, nil)
+}
+
+// A holder that makes its account too large to be read stops neither the sync nor
+// the revoke of others.
+func TestAccountThatIsTooLarge(t *testing.T) {
+	w := fleet(t, 12)
+	sync := []string{"sync", "-n", "fleet", "-q"}
+	w.run(t, sync...).checkSync(t, exitDone, "secrets=12 unchanged=0 changed=12 refused=0 failed=0 revoked=0 noRule=0")
+	w.kube.Remove("fleet/svc-004")
+	w.kube.Remove("fleet/svc-006")
+	w.nautobot.Intercept(func(nautobottest.Request, int) nautobottest.Fault {
+		return nautobottest.Substitute(func(body string) string {
+			if strings.Contains(body, `"svc-005"`) || strings.Contains(body, `"svc-006"`) {
+				body += strings.Repeat(" ", 8<<20)
+			}
+			return body
+		})
+	})
+	const answer = "find user: no answer from Nautobot: the answer is larger than 8388608 bytes"
+	got := w.run(t, append(sync, "--prune", "--settle", "0")...)
+	got.checkSync(t, exitFailed, "secrets=10 unchanged=9 changed=0 refused=0 failed=3 revoked=1 noRule=0")
+	passed := "namespace/fleet failed    an account is passed over: " + answer + "\n"
+	if want := "secret/fleet/svc-005 failed    " + answer + "\n" + passed + passed + "user/svc-004 revoked   the Secret is gone\n"; got.stdout != want {
+		t.Errorf("output:\n%s\nwant:\n%s", got.stdout, want)
+	}
+	w.checkInService(t, map[string]bool{"svc-004": false})
+	w.kube.Remove("fleet/svc-007")
+	if got := w.run(t, "revoke", "svc-007", "-n", "fleet", "--settle", "1ms"); got.code != exitDone {
+		t.Errorf("exit code %d\n%s%s", got.code, got.stdout, got.stderr)
+	}
+}
+
+// What was written for a Secret that lost its label meanwhile is told.
+func TestSyncTellsWhatItWroteForASecretWithoutLabel(t *testing.T) {
+	w := fleet(t, 2)
+	w.nautobot.Intercept(func(r nautobottest.Request, _ int) nautobottest.Fault {
+		if r.Path == "/api/users/tokens/" && !r.Safe() && strings.Contains(string(r.Body), fleetKey(1)) {
+			w.kube.Unlabel("fleet/svc-001")
+		}
+		return nautobottest.None()
+	})
+	got := w.run(t, "sync", "-n", "fleet")
+	got.checkSync(t, exitFailed, "secrets=2 unchanged=0 changed=1 refused=0 failed=1 revoked=0 noRule=0")
+	for _, want := range []string{"user/svc-001        created", "token/fleet/svc-001 created", "secret/fleet/svc-001 failed"} {
+		if !strings.Contains(strings.Join(strings.Fields(got.stdout), " "), strings.Join(strings.Fields(want), " ")) {
+			t.Errorf("the result does not tell of %q:\n%s", want, got.stdout)
+		}
+	}
+}
+
 func TestSyncUsage(t *testing.T) {
 	tests := map[string][]string{
 		"--namespace: a lowercase RFC 1123":    {"-n", "Fleet"},
@@ -597,7 +667,9 @@ func TestSyncUsage(t *testing.T) {
 		"--namespace is set but empty":         {"-n", " ", "--prune"},
 		"sync takes no arguments":              {"fleet"},
 		"--parallel: want 1 to 64":             {"--parallel", "0"},
+		"--parallel: want a whole number":      {"--parallel", key},
 		"--shard: want I/N":                    {"--shard", "4/4"},
+		"--limit: want a whole number":         {"--prune", "--limit", key},
 		"--settle works only with --prune":     {"--settle", "1m"},
 		"--limit works only with --prune":      {"--limit", "1"},
 		"--limit: want 1 or more":              {"--prune", "--limit", "0"},

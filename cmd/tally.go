@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,9 +41,13 @@ func (t *tally) add(report provision.Report, err error) {
 	t.secrets++
 }
 
-// addGone counts what became of a Secret that is gone.
+// addGone counts what became of a Secret that is gone, or that came back.
 func (t *tally) addGone(report provision.Report, err error) {
-	t.count(report, err, &t.revoked, new(int))
+	changed := &t.changed
+	if slices.ContainsFunc(report.Changes, func(c provision.Change) bool { return c.Action == provision.Revoked }) {
+		changed = &t.revoked
+	}
+	t.count(report, err, changed, new(int))
 }
 
 // fail counts an error that is not about one Secret.

@@ -1,22 +1,33 @@
 package kube
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net/http"
 	"os"
 	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"k8s.io/klog/v2"
 )
 
 const requestTimeout = 20 * time.Second
+
+// quieten silences client-go's own log, which goes to standard error in a form of
+// its own.
+var quieten = sync.OnceFunc(func() { klog.SetSlogLogger(slog.New(slog.DiscardHandler)) })
 
 // Client talks to one cluster.
 type Client struct {
@@ -36,6 +47,7 @@ type Client struct {
 // $KUBECONFIG, then ~/.kube/config, then the Pod's service account. It sends
 // no request yet.
 func Connect(kubeconfig, context, userAgent string) (*Client, error) {
+	quieten()
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = kubeconfig
 	if err := checkFiles(rules); err != nil {
@@ -43,7 +55,8 @@ func Connect(kubeconfig, context, userAgent string) (*Client, error) {
 	}
 	overrides := &clientcmd.ConfigOverrides{CurrentContext: context}
 	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides)
-	if raw, err := loader.RawConfig(); err == nil && context != "" && raw.Contexts[context] == nil {
+	raw, err := loader.RawConfig()
+	if err == nil && context != "" && raw.Contexts[context] == nil {
 		return nil, errors.New("there is no context with that name")
 	}
 	config, err := loader.ClientConfig()
@@ -51,7 +64,7 @@ func Connect(kubeconfig, context, userAgent string) (*Client, error) {
 		return nil, errors.New("no cluster is configured")
 	}
 	if err != nil {
-		return nil, err
+		return nil, discreet(raw, err)
 	}
 	if err := checkPlugins(config); err != nil {
 		return nil, err
@@ -69,7 +82,7 @@ func Connect(kubeconfig, context, userAgent string) (*Client, error) {
 	config.QPS = -1 // no limit of our own: the API server has one
 	client, err := restClient(config)
 	if err != nil {
-		return nil, err
+		return nil, discreet(raw, err)
 	}
 	return &Client{Namespace: namespace, rest: client, pause: firstPause}, nil
 }
@@ -97,6 +110,47 @@ func withoutPath(err error) error {
 	return err
 }
 
+// discreet is what client-go says about a kubeconfig, unless that quotes a value:
+// a URL may hold a password, and a key may stand where its file should.
+func discreet(raw clientcmdapi.Config, err error) error {
+	text := err.Error()
+	quotes := func(value string) bool {
+		quoted := strconv.Quote(value)
+		return value != "" && (strings.Contains(text, value) || strings.Contains(text, quoted[1:len(quoted)-1]))
+	}
+	for _, cluster := range raw.Clusters {
+		switch {
+		case quotes(cluster.Server):
+			return errors.New("the server of a cluster in the kubeconfig is not a URL")
+		case quotes(cluster.ProxyURL):
+			return errors.New("the proxy-url of a cluster in the kubeconfig is not a URL that begins with http, https or socks5")
+		case quotes(cluster.CertificateAuthority):
+			return unusable("certificate-authority", cluster.CertificateAuthority)
+		}
+	}
+	for _, user := range raw.AuthInfos {
+		switch {
+		case quotes(user.ClientCertificate):
+			return unusable("client-certificate", user.ClientCertificate)
+		case quotes(user.ClientKey):
+			return unusable("client-key", user.ClientKey)
+		}
+	}
+	if strings.Contains(text, "unknown anchor") || strings.Contains(text, "invalid map key") {
+		return errors.New("the kubeconfig is not YAML: a text that begins with *, { or [ needs quotes")
+	}
+	return err
+}
+
+// unusable is for a file that a kubeconfig names.
+func unusable(field, file string) error {
+	_, err := os.Stat(file)
+	if err == nil {
+		err = errors.New("it cannot be read")
+	}
+	return fmt.Errorf("the %s in the kubeconfig: %w", field, withoutPath(err))
+}
+
 // checkPlugins finds problems that client-go reports only with the first request,
 // and in several lines.
 func checkPlugins(config *rest.Config) error {
@@ -121,7 +175,48 @@ func restClient(config *rest.Config) (rest.Interface, error) {
 	if err != nil {
 		return nil, err
 	}
+	client.Transport = prompt{client.Transport}
 	// client-go would send the cluster's token wherever a redirect points.
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return rest.RESTClientForConfigAndClient(config, client)
+}
+
+// prompt ends a request with its context, even while an exec plugin is asked for
+// credentials: client-go waits for that without an end. It also cuts off endless
+// errors, which client-go reads to their end.
+type prompt struct{ next http.RoundTripper }
+
+func (p prompt) RoundTrip(req *http.Request) (*http.Response, error) {
+	type answer struct {
+		resp *http.Response
+		err  error
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		resp, err := p.next.RoundTrip(req.Clone(req.Context())) // a plugin's credentials are put into its headers
+		if err == nil && resp.StatusCode >= http.StatusMultipleChoices {
+			resp.Body, err = beginning(resp.Body)
+		}
+		answered <- answer{resp, err}
+	}()
+	select {
+	case a := <-answered:
+		return a.resp, a.err
+	case <-req.Context().Done():
+		go func() {
+			if a := <-answered; a.err == nil {
+				_ = a.resp.Body.Close()
+			}
+		}()
+		return nil, req.Context().Err()
+	}
+}
+
+const largestError = 1 << 20 // bytes
+
+// beginning reads as much of an error as counts.
+func beginning(body io.ReadCloser) (io.ReadCloser, error) {
+	text, err := io.ReadAll(io.LimitReader(body, largestError))
+	_ = body.Close()
+	return io.NopCloser(bytes.NewReader(text)), err
 }

@@ -41,6 +41,10 @@ func TestReadManifest(t *testing.T) {
 			text: `{"apiVersion":"v1","kind":"Secret","metadata":{"name":"svc","namespace":"ns"},"data":{"username":"` + encoded("svc") + `"}}`,
 			want: provision.Secret{Namespace: "ns", Name: "svc"}, values: svc,
 		},
+		"JSON with escapes that YAML does not know": {
+			text: `{"apiVersion":"v1","kind":"Secret","metadata":{"name":"svc","namespace":"ns","labels":{"token\/type":"nautobot"}},"stringData":{"password":"\ud83d\ude00"}}`,
+			want: provision.Secret{Namespace: "ns", Name: "svc", Labels: map[string]string{"token/type": "nautobot"}}, values: map[string]string{"password": "😀"},
+		},
 		"labels, and whatever else kubectl prints": {
 			text: plain + "type: Opaque\nimmutable: true\n---\n",
 			want: provision.Secret{Namespace: "ns", Name: "svc"},

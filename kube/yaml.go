@@ -9,6 +9,7 @@ import (
 
 	goyaml "go.yaml.in/yaml/v2"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	strictjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 )
 
@@ -22,6 +23,9 @@ var (
 // into JSON. A duplicate key is an error, and so is a second document. Errors name
 // lines and keys, and never show a value.
 func OnlyDocument(text []byte) ([]byte, error) {
+	if isJSON(text) {
+		return text, nil
+	}
 	var only []byte
 	for reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(text))); ; {
 		part, err := reader.Read()
@@ -47,6 +51,14 @@ func OnlyDocument(text []byte) ([]byte, error) {
 		return nil, yamlError(err)
 	}
 	return asJSON, nil
+}
+
+// isJSON tells whether a text is one JSON object without duplicate keys. YAML's
+// parser cannot read all of them: not \/, nor an emoji as two \u.
+func isJSON(text []byte) bool {
+	var content map[string]any
+	unclear, err := strictjson.UnmarshalStrict(text, &content)
+	return err == nil && len(unclear) == 0 && content != nil
 }
 
 // documents counts the documents that are not empty, up to two. One can follow

@@ -85,6 +85,7 @@ type call struct {
 	anonymous bool            // without any credentials
 	secrets   []provision.Sensitive
 	write     bool
+	many      bool // a list of several holders' objects: one that is too large is passed over
 }
 
 // asSuperuser is a read with the superuser token's rights.

@@ -9,6 +9,8 @@ import (
 	"io"
 	"iter"
 	"net/http"
+
+	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
 
 var (
@@ -86,8 +88,11 @@ const (
 	maxObjects  = 100 * largestPage
 )
 
+// listing asks for one page of a list.
+type listing func(ctx context.Context, limit, offset int32) (*http.Response, error)
+
 // all reads every page of a list.
-func all[T any](ctx context.Context, c *Client, call call, send func(ctx context.Context, offset int32) (*http.Response, error)) ([]T, error) {
+func all[T any](ctx context.Context, c *Client, call call, send listing) ([]T, error) {
 	var items []T
 	for found, err := range pages[T](ctx, c, call, send) {
 		if err != nil {
@@ -98,15 +103,38 @@ func all[T any](ctx context.Context, c *Client, call call, send func(ctx context
 	return items, nil
 }
 
+// maxTooLarge is how many objects of a list may be too large to be read.
+const maxTooLarge = 10
+
 // pages yields the pages of a list, and ends with the first error. It asks for
 // them by offset: the links in the answers name whatever host the request
 // claimed to be for.
-func pages[T any](ctx context.Context, c *Client, call call, send func(ctx context.Context, offset int32) (*http.Response, error)) iter.Seq2[[]T, error] {
+//
+// A holder can make its own account too large to be read. Of a call about many,
+// a page that is too large is asked for in smaller ones, and the object itself is
+// an ErrTooLarge between the pages, after which the list goes on.
+func pages[T any](ctx context.Context, c *Client, call call, send listing) iter.Seq2[[]T, error] {
 	return func(yield func([]T, error) bool) {
-		for n := 0; ; {
+		n, limit, passed := 0, largestPage, 0
+		for {
 			found, err := do[page[T]](ctx, c, call, func(ctx context.Context) (*http.Response, error) {
-				return send(ctx, int32(n)) //nolint:gosec // G115: less than maxObjects
+				return send(ctx, int32(limit), int32(n)) //nolint:gosec // G115: less than maxObjects
 			})
+			if call.many && errors.Is(err, provision.ErrTooLarge) {
+				if limit > 1 && ctx.Err() == nil {
+					limit /= 2
+					continue
+				}
+				n, passed = n+1, passed+1
+				if passed > maxTooLarge {
+					yield(nil, fmt.Errorf("%s: more than %d objects are too large to be read", call.operation, maxTooLarge))
+					return
+				}
+				if !yield(nil, err) {
+					return
+				}
+				continue
+			}
 			n += len(found.Results)
 			switch {
 			case err != nil:
@@ -116,6 +144,7 @@ func pages[T any](ctx context.Context, c *Client, call call, send func(ctx conte
 			if !yield(found.Results, err) || err != nil || n >= *found.Count {
 				return
 			}
+			limit = min(2*limit, largestPage)
 		}
 	}
 }

@@ -20,7 +20,7 @@ type Error struct {
 	write      bool
 	foreign    bool          // a refusal that is not in Nautobot's words
 	permanent  bool          // it does not go away by itself
-	kind       error         // ErrDenied or one of the token errors of package provision, or nil
+	kind       error         // ErrDenied, ErrTooLarge or one of the token errors of package provision, or nil
 	detail     string        // Nautobot's words, unchanged: only for comparisons
 	fields     []string      // that Nautobot rejected
 	retryAfter time.Duration // that the server asks for; 0: it asks for none

@@ -12,6 +12,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/rackerlabs/understack/go/nautobot-token/provision"
 )
 
 // proxyError is the answer of a proxy that does not let us through.
@@ -34,7 +36,7 @@ func (e *Error) unanswered(err error) {
 	if asURL, ok := errors.AsType[*url.Error](err); ok {
 		e.cause = asURL.Err
 	}
-	text := err.Error()
+	text := e.cause.Error() // the URL names accounts
 	timedOut, _ := errors.AsType[interface {
 		error
 		Timeout() bool
@@ -50,7 +52,7 @@ func (e *Error) unanswered(err error) {
 		e.Hint = "HTTPS_PROXY names the proxy and its login, NO_PROXY the hosts that are reached without one"
 		e.permanent = proxy.status < 500
 	case tooLarge:
-		e.Reason, e.permanent = fmt.Sprintf("the answer is larger than %d bytes", large.Limit), true
+		e.Reason, e.kind, e.permanent = fmt.Sprintf("the answer is larger than %d bytes", large.Limit), provision.ErrTooLarge, true
 	case untrusted:
 		e.Reason, e.Hint, e.permanent = e.cause.Error(), certificateHint(certificate.Err), true
 	case errors.Is(err, http.ErrSchemeMismatch):

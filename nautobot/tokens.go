@@ -133,9 +133,9 @@ func wordsOf(err error) string {
 
 // Tokens lists those of the account's tokens that it may see.
 func (c *Client) Tokens(ctx context.Context, login provision.Login) ([]provision.Token, error) {
-	found, err := all[token](ctx, c, as(login, "list tokens"), func(ctx context.Context, offset int32) (*http.Response, error) {
+	found, err := all[token](ctx, c, as(login, "list tokens"), func(ctx context.Context, limit, offset int32) (*http.Response, error) {
 		// Never by key: a filter is part of the URL, and URLs get logged.
-		request := c.api.UsersTokensList(ctx).Limit(largestPage)
+		request := c.api.UsersTokensList(ctx).Limit(limit)
 		if offset > 0 {
 			request = request.Offset(offset)
 		}

@@ -46,7 +46,7 @@ func toUser(u user) provision.User {
 // FindUser returns the account of exactly that name, nil if there is none, and
 // the names of accounts that differ from it only in upper and lower case.
 func (c *Client) FindUser(ctx context.Context, username string) (user *provision.User, similar []string, err error) {
-	found, err := c.users(ctx, username, func(request nb.ApiUsersUsersListRequest) nb.ApiUsersUsersListRequest {
+	found, err := c.users(ctx, username, false, func(request nb.ApiUsersUsersListRequest) nb.ApiUsersUsersListRequest {
 		return request.UsernameIe([]string{username})
 	})
 	for _, u := range found {
@@ -63,10 +63,12 @@ func (c *Client) FindUser(ctx context.Context, username string) (user *provision
 // accepts a few thousand in all.
 const maxNames = 2000
 
-// OwnedUsers returns all accounts with exactly one of those last names. Some
-// databases ignore upper and lower case in a filter.
+// OwnedUsers returns all accounts with exactly one of those last names. If some
+// cannot be read, the others come with an ErrTooLarge. Some databases ignore
+// upper and lower case in a filter.
 func (c *Client) OwnedUsers(ctx context.Context, lastNames ...string) ([]provision.User, error) {
 	var owned []provision.User
+	var failed error
 	for len(lastNames) > 0 {
 		n, size := 0, 0
 		for n < len(lastNames) && (n == 0 || size < maxNames) {
@@ -76,10 +78,13 @@ func (c *Client) OwnedUsers(ctx context.Context, lastNames ...string) ([]provisi
 		names := lastNames[:n]
 		lastNames = lastNames[n:]
 		least := slices.Min(names) // empty if one of them is
-		found, err := c.users(ctx, least, func(request nb.ApiUsersUsersListRequest) nb.ApiUsersUsersListRequest {
+		found, err := c.users(ctx, least, len(names) > 1, func(request nb.ApiUsersUsersListRequest) nb.ApiUsersUsersListRequest {
 			return request.LastName(names)
 		})
 		if err != nil {
+			failed = err
+		}
+		if err != nil && !errors.Is(err, provision.ErrTooLarge) {
 			return nil, err
 		}
 		for _, u := range found {
@@ -88,18 +93,18 @@ func (c *Client) OwnedUsers(ctx context.Context, lastNames ...string) ([]provisi
 			}
 		}
 	}
-	return owned, nil
+	return owned, failed
 }
 
 // UsersUnder yields the accounts whose last names begin with that text, page by
-// page. It ends with the first error.
+// page. It ends with the first error, unless that is ErrTooLarge: one account
+// could not be read.
 func (c *Client) UsersUnder(ctx context.Context, prefix string) iter.Seq2[provision.User, error] {
 	return func(yield func(provision.User, error) bool) {
-		for found, err := range c.userPages(ctx, prefix, func(request nb.ApiUsersUsersListRequest) nb.ApiUsersUsersListRequest {
+		for found, err := range c.userPages(ctx, prefix, true, func(request nb.ApiUsersUsersListRequest) nb.ApiUsersUsersListRequest {
 			return request.LastNameIsw([]string{prefix})
 		}) {
-			if err != nil {
-				yield(provision.User{}, err)
+			if err != nil && (!yield(provision.User{}, err) || !errors.Is(err, provision.ErrTooLarge)) {
 				return
 			}
 			for _, u := range found {
@@ -111,32 +116,39 @@ func (c *Client) UsersUnder(ctx context.Context, prefix string) iter.Seq2[provis
 	}
 }
 
-// users lists the accounts that a filter finds, with their groups.
-func (c *Client) users(ctx context.Context, value string, filter userFilter) ([]provision.User, error) {
+// users lists the accounts that a filter finds, with their groups. If one of many
+// is too large, the others come with an ErrTooLarge.
+func (c *Client) users(ctx context.Context, value string, many bool, filter userFilter) ([]provision.User, error) {
 	var users []provision.User
-	for found, err := range c.userPages(ctx, value, filter) {
-		if err != nil {
+	var tooLarge error
+	for found, err := range c.userPages(ctx, value, many, filter) {
+		switch {
+		case many && errors.Is(err, provision.ErrTooLarge):
+			tooLarge = err
+		case err != nil:
 			return nil, err
 		}
 		for _, u := range found {
 			users = append(users, toUser(u))
 		}
 	}
-	return users, nil
+	return users, tooLarge
 }
 
 type userFilter func(nb.ApiUsersUsersListRequest) nb.ApiUsersUsersListRequest
 
 // userPages yields the pages of the accounts that a filter with that value finds.
-func (c *Client) userPages(ctx context.Context, value string, filter userFilter) iter.Seq2[[]user, error] {
+// many: these may be several holders'.
+func (c *Client) userPages(ctx context.Context, value string, many bool, filter userFilter) iter.Seq2[[]user, error] {
 	call := asSuperuser("find user", "users.view_user")
+	call.many = many
 	if value == "" {
 		return func(yield func([]user, error) bool) {
 			yield(nil, errors.New(call.operation+": an empty filter would match every account"))
 		}
 	}
-	return pages[user](ctx, c, call, func(ctx context.Context, offset int32) (*http.Response, error) {
-		request := filter(c.api.UsersUsersList(ctx).Depth(1).Limit(largestPage))
+	return pages[user](ctx, c, call, func(ctx context.Context, limit, offset int32) (*http.Response, error) {
+		request := filter(c.api.UsersUsersList(ctx).Depth(1).Limit(limit))
 		if offset > 0 {
 			request = request.Offset(offset)
 		}

@@ -1,7 +1,9 @@
 package nautobot
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -376,6 +378,78 @@ func TestUsersOfManyOwners(t *testing.T) {
 			t.Errorf("with an empty name: %v, %v, want an error", users, err)
 		}
 	})
+}
+
+// tooLarge makes every page with one of the accounts larger than an answer may be.
+func tooLarge(f *fixture, usernames ...string) {
+	f.Intercept(func(nautobottest.Request, int) nautobottest.Fault {
+		return nautobottest.Substitute(func(body string) string {
+			for _, name := range usernames {
+				if strings.Contains(body, `"`+name+`"`) {
+					return body + strings.Repeat(" ", maxAnswer)
+				}
+			}
+			return body
+		})
+	})
+}
+
+// An account that its holder has made too large to be read does not hide the
+// accounts of others.
+func TestUsersBesideOnesThatAreTooLarge(t *testing.T) {
+	f := newFixture(t, nautobottest.Options{})
+	var lastNames, usernames []string
+	for i := range 30 {
+		lastNames, usernames = append(lastNames, fmt.Sprintf("lab/openstack/%02d", i)), append(usernames, fmt.Sprintf("under-%02d", i))
+		f.AddUser(nautobottest.User{Username: usernames[i], LastName: lastNames[i]})
+	}
+	large := []string{usernames[0], usernames[7], usernames[8], usernames[29]}
+	want := slices.DeleteFunc(slices.Clone(usernames), func(name string) bool { return slices.Contains(large, name) })
+	tooLarge(f, large...)
+
+	var got []string
+	failed := 0
+	for user, err := range f.UsersUnder(t.Context(), "lab/openstack/") {
+		switch {
+		case errors.Is(err, provision.ErrTooLarge):
+			failed++
+		case err != nil:
+			t.Error(err)
+		default:
+			got = append(got, user.Username)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" || failed != len(large) {
+		t.Errorf("%d are too large, want %d; the others (-want +got):\n%s", failed, len(large), diff)
+	}
+
+	got = nil
+	users, err := f.OwnedUsers(t.Context(), lastNames...)
+	for _, user := range users {
+		got = append(got, user.Username)
+	}
+	if diff := cmp.Diff(want, got); diff != "" || !errors.Is(err, provision.ErrTooLarge) {
+		t.Errorf("error %v; the others (-want +got):\n%s", err, diff)
+	}
+
+	f.ResetRequests()
+	if users, err := f.OwnedUsers(t.Context(), lastNames[7]); users != nil || !errors.Is(err, provision.ErrTooLarge) {
+		t.Errorf("one that is too large: %v, %v", users, err)
+	}
+	if n := len(f.Server.Requests()); n != 1 {
+		t.Errorf("%d requests for one owner, want 1", n)
+	}
+
+	tooLarge(f, usernames...)
+	failed = 0
+	for _, err := range f.UsersUnder(t.Context(), "lab/openstack/") {
+		if failed++; failed > maxTooLarge && errors.Is(err, provision.ErrTooLarge) {
+			t.Fatal("a list of what is too large does not end")
+		}
+	}
+	if failed != maxTooLarge+1 {
+		t.Errorf("%d errors, want %d", failed, maxTooLarge+1)
+	}
 }
 
 func TestUsersUnder(t *testing.T) {

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -344,3 +347,29 @@ func TestSignalEndsTheWaiting(t *testing.T) {
 	_, _, err := f.FindUser(ctx, account)
 	checkError(t, err, "gave up waiting: find user: Nautobot answered 503")
 }
+
+// What a broken connection means is not read off the account's name, which is in
+// the URL.
+func TestNameOfAnAccountIsNotAnError(t *testing.T) {
+	address, _ := url.Parse("https://nautobot.example.org")
+	tries := 0
+	client := New(Config{
+		URL: address, Token: provision.Hide(key), Log: slog.New(slog.DiscardHandler), Pause: time.Millisecond,
+		Transport: roundTrip(func(*http.Request) (*http.Response, error) {
+			if tries++; tries < 3 {
+				return nil, errors.New("http2: server sent GOAWAY and closed the connection")
+			}
+			return &http.Response{
+				StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}},
+				Body: io.NopCloser(strings.NewReader(`{"count":0,"results":[]}`)),
+			}, nil
+		}),
+	})
+	if user, _, err := client.FindUser(t.Context(), "malformed"); user != nil || err != nil || tries != 3 {
+		t.Errorf("%v, error %v, after %d tries", user, err, tries)
+	}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (r roundTrip) RoundTrip(req *http.Request) (*http.Response, error) { return r(req) }

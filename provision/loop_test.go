@@ -243,6 +243,33 @@ func (w *world) mustOperate(t tb, operate operation) {
 	}
 }
 
+// An account that may be the superuser token's own is not revoked, and nobody is
+// told that all is well.
+func TestRevokeOfWhatMayBeTheOwnAccount(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.mustRun(t)
+	w.gone = true
+	w.nautobot.AddPermission(nautobottest.Permission{
+		Name: "accounts only", ObjectTypes: []string{"users.user"}, Actions: []string{"view", "add", "change"}, Groups: []string{"limited"},
+	})
+	w.nautobot.AddUser(nautobottest.User{Username: "limited", Groups: []string{"limited"}})
+	superuser := w.token
+	w.token = w.nautobot.AddToken("limited", nautobottest.Token{}).Key
+	for name, operate := range map[string]operation{"revoke": revoke, "prune": prune} {
+		err := operate(t.Context(), w, "one")
+		refusal, ok := errors.AsType[*provision.Refusal](err)
+		if user, _ := w.nautobot.User(username); !ok || !strings.Contains(refusal.Error(), "users.view_token") || user.Inactive {
+			t.Errorf("%s: error %v, inactive %v", name, err, user.Inactive)
+		}
+	}
+	w.token = superuser
+	w.mustOperate(t, revoke)
+	w.checkGone(t, mark)
+	w.token = w.nautobot.Tokens("limited")[0].Key
+	w.mustOperate(t, revoke) // it is revoked already
+}
+
 // gone is what revoke and prune may find of a Secret that is gone.
 var gone = map[string]func(t tb, w *world){
 	"gone": func(t tb, w *world) {

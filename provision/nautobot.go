@@ -18,10 +18,12 @@ type Users interface {
 	// FindUser returns the account of exactly that name, nil if there is none,
 	// and the names of accounts that differ from it only in upper and lower case.
 	FindUser(ctx context.Context, username string) (user *User, similar []string, err error)
-	// OwnedUsers returns all accounts with exactly one of those last names.
+	// OwnedUsers returns all accounts with exactly one of those last names. With
+	// an ErrTooLarge it returns those that could be read.
 	OwnedUsers(ctx context.Context, lastNames ...string) ([]User, error)
 	// UsersUnder yields the accounts whose last names begin with a text, page by
-	// page. It ends with the first error.
+	// page. It ends with the first error, except ErrTooLarge: the account could
+	// not be read.
 	UsersUnder(ctx context.Context, prefix string) iter.Seq2[User, error]
 	CreateUser(ctx context.Context, fields UserFields) (User, error)
 	// UpdateUser writes the fields that are set and no others. It returns the

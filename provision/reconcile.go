@@ -262,13 +262,19 @@ func (r *reconciler) sawClock(now time.Time) {
 func (r *reconciler) abandon(ctx context.Context, want desired, cause error) error {
 	refusal, refused := errors.AsType[*Refusal](cause)
 	var current error
-	if r.opened || r.lost || refused && r.revived {
+	begun := r.opened || r.lost || refused && r.revived
+	if begun {
 		current = r.current(ctx)
 	}
-	// If the Secret changed, the next run is on its way, and sees to the account.
 	takenBack := false
-	if ctx.Err() == nil && (current == nil || errors.Is(current, ErrNoSecret)) {
+	switch {
+	case !begun, errors.Is(current, errSecretChanged): // then the next run is on its way, and the account its
+	case ctx.Err() != nil:
+		r.remains(context.Cause(ctx))
+	case current == nil || errors.Is(current, ErrNoSecret):
 		takenBack = r.leave(ctx, want, refused)
+	default:
+		r.remains(current)
 	}
 	if errors.Is(cause, ErrNoSecret) { // in the middle of a run; the next run decides what it means
 		return errors.New(cause.Error())
@@ -303,9 +309,14 @@ func (r *reconciler) leave(ctx context.Context, want desired, refused bool) bool
 		err = nil
 	}
 	if err != nil {
-		r.log.Warn("what this run began remains until the next one", "error", err.Error())
+		r.remains(err)
 	}
 	return err == nil
+}
+
+// remains warns of what leave could not take back.
+func (r *reconciler) remains(why error) {
+	r.log.Warn("what this run began remains until the next one", "error", why.Error())
 }
 
 // leaveAsItWas looks first: the write that should have opened or activated the

@@ -144,7 +144,14 @@ func (r *Revocation) end(ctx context.Context, nautobot Nautobot, superuserToken 
 		if err != nil {
 			return err
 		}
-		return e.apply(ctx, planEnd(secret, owner, owned, have, r.Delete))
+		steps, unclear := planEnd(secret, owner, owned, have, r.Delete)
+		if err := e.apply(ctx, steps); err != nil || unclear == nil {
+			return err
+		}
+		if e.wrote {
+			return errors.New(unclear.Error())
+		}
+		return unclear
 	})
 	// A run of provision that looked before the write will have found nothing to do.
 	if back := e.current; err == nil && e.wrote {
@@ -161,17 +168,20 @@ func (r *Revocation) end(ctx context.Context, nautobot Nautobot, superuserToken 
 	return Result{result.Secret, e.report}, err
 }
 
-// planEnd makes the steps that take an owner's accounts out of service.
-func planEnd(secret Secret, owner Owner, owned []User, have observed, remove bool) (steps []step) {
+// planEnd makes the steps that take an owner's accounts out of service. unclear is
+// a *Refusal about one that may be the superuser token's own, and stays.
+func planEnd(secret Secret, owner Owner, owned []User, have observed, remove bool) (steps []step, unclear error) {
 	owned = slices.DeleteFunc(owned, func(u User) bool { return !owner.owns(u) })
 	if len(owned) == 0 {
-		return []step{told(secret.object(), "no account belongs to it")}
+		return []step{told(secret.object(), "no account belongs to it")}, nil
 	}
 	for _, user := range owned {
 		object := "user/" + user.Username
 		switch own := have.keepSelf(user); {
-		case own != "":
+		case have.isSelf(user):
 			steps = append(steps, told(object, own))
+		case own != "" && user.Active: // no token of an account that is not active is accepted
+			unclear = refuse("account %q is %s: give it users.view_token on them", user.Username, own)
 		case remove:
 			steps = append(steps, step{
 				Change:  Change{Object: object, Action: Revoked, Notes: []string{"deleted: the Secret is gone"}},
@@ -186,7 +196,7 @@ func planEnd(secret Secret, owner Owner, owned []User, have observed, remove boo
 			steps = append(steps, deactivation(user, "the Secret is gone"))
 		}
 	}
-	return steps
+	return steps, unclear
 }
 
 // census is what was found out about the Secrets of active accounts.
@@ -202,6 +212,14 @@ type census struct {
 func (r *Revocation) missing(ctx context.Context, nautobot Nautobot, prefix string, present func(Owner) bool, failed func(Owner, error)) (found census, err error) {
 	without := 0
 	for user, err := range nautobot.UsersUnder(ctx, leftOf(prefix)) {
+		if errors.Is(err, ErrTooLarge) { // its holder must not keep the others' in service
+			found.unreadable++
+			if failed != nil {
+				_, namespace, _ := strings.Cut(strings.TrimSuffix(prefix, "/"), "/")
+				failed(Owner{Namespace: namespace}, fmt.Errorf("an account is passed over: %w", err))
+			}
+			continue
+		}
 		if err != nil {
 			return found, err
 		}

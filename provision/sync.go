@@ -117,7 +117,7 @@ func (s *Sync) feedBatch(ctx context.Context, batch []Secret, batches chan<- []c
 		names = append(names, s.ownerOf(secret).lastName())
 	}
 	found, err := nautobot.OwnedUsers(ctx, names...)
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrTooLarge) { // which its own run finds as well
 		return err
 	}
 	owned := map[string][]User{}
@@ -137,7 +137,8 @@ func (s *Sync) feedBatch(ctx context.Context, batch []Secret, batches chan<- []c
 }
 
 // one looks at a Secret, and provisions it if there is anything to do. Its error
-// has been reported already, or is about a Secret that is no longer one to sync.
+// has been reported already, or is about a Secret that was no longer one to sync
+// before anything was written for it.
 func (s *Sync) one(ctx context.Context, one candidate) error {
 	p := s.loggingFor(one.secret)
 	result := Result{Secret: one.secret}
@@ -147,7 +148,7 @@ func (s *Sync) one(ctx context.Context, one candidate) error {
 		return nil
 	}
 	result, err := p.Provision(ctx, s.Source(one.secret.Namespace, one.secret.Name))
-	noLongerOurs := err != nil && result.Secret.Name != "" && !result.Secret.Labelled()
+	noLongerOurs := err != nil && result.Secret.Name != "" && !result.Secret.Labelled() && !result.Report.Changed()
 	if noLongerOurs || errors.Is(err, ErrNoSecret) { // since the list was made
 		return err
 	}
