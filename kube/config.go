@@ -193,9 +193,12 @@ func (p prompt) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	answered := make(chan answer, 1)
 	go func() {
-		resp, err := p.next.RoundTrip(req.Clone(req.Context())) // a plugin's credentials are put into its headers
+		// A plugin's credentials are put into the headers of the copy.
+		resp, err := p.next.RoundTrip(req.Clone(req.Context())) //nolint:bodyclose // whoever gets the answer closes it
 		if err == nil && resp.StatusCode >= http.StatusMultipleChoices {
-			resp.Body, err = beginning(resp.Body)
+			if resp.Body, err = beginning(resp.Body); err != nil {
+				resp = nil // net/http would log that there are both
+			}
 		}
 		answered <- answer{resp, err}
 	}()
