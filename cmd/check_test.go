@@ -493,7 +493,7 @@ func TestCheckWithoutCluster(t *testing.T) {
 	}
 }
 
-// What a signal ended has not failed, and there is nothing to mend.
+// What a signal ended has not failed, and there is nothing to fix.
 func TestCheckIsStopped(t *testing.T) {
 	w := newChainWorld(t)
 	ctx, cancel := context.WithCancelCause(t.Context())

@@ -194,8 +194,8 @@ func (*text) Type() string         { return "string" }
 func (t *text) String() string     { return string(*t) }
 func (t *text) Set(s string) error { *t = text(strings.TrimSpace(s)); return nil }
 
-// namespace is a text that is not empty: a variable of a script that is not set
-// must not choose the context's namespace.
+// namespace is a text that is not empty: an unset variable in a script must not
+// select the context's namespace.
 type namespace string
 
 func (*namespace) Type() string     { return "string" }
@@ -203,7 +203,7 @@ func (n *namespace) String() string { return string(*n) }
 
 func (n *namespace) Set(s string) error {
 	if *n = namespace(strings.TrimSpace(s)); *n == "" {
-		return errors.New("it is set and empty: leave it out if the context's namespace, or the Pod's own, is meant")
+		return errors.New("it is set but empty: leave it out to use the context's namespace, or the Pod's own")
 	}
 	return nil
 }

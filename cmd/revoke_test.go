@@ -243,7 +243,7 @@ func TestRevokeUsage(t *testing.T) {
 		"give the NAME of one Secret":               {"revoke"},
 		"NAME: give the name alone":                 {"revoke", "openstack/nautobot-token"},
 		"--namespace: ":                             {"revoke", "nautobot-token", "-n", "Open"},
-		"--namespace: it is set and empty":          {"revoke", "nautobot-token", "-n", " ", "--delete"},
+		"--namespace: it is set but empty":          {"revoke", "nautobot-token", "-n", " ", "--delete"},
 		"--settle requires --cluster":               {"revoke", "nautobot-token", "--settle", "1m", "--cluster="},
 		"--settle: want less than --timeout":        {"revoke", "nautobot-token", "--settle", "10m"},
 		"--limit works only with --settle":          {"revoke", "nautobot-token", "--limit", "3"},

@@ -84,7 +84,7 @@ func noCommand(name string) error {
 	return usagef("there is no command %q", name)
 }
 
-// isShown tells whether a word that is neither a command nor a flag looks like a
+// isShown reports whether a word that is neither a command nor a flag looks like a
 // mistyped one. Any other may be a password or a token in the wrong place.
 func isShown(word string) bool {
 	return len(word) <= maxWord && strings.Trim(word, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_") == ""

@@ -310,7 +310,7 @@ func TestOtherMistakes(t *testing.T) {
 		"a name that is none":      {[]string{"provision", newPassword}, nil, ""},
 		"a name with a kind":       {[]string{"provision", "Secret/a"}, nil, "nautobot-token: NAME: give the name alone, without the kind before it" + help},
 		"a name with a namespace":  {[]string{"provision", "openstack/a"}, nil, "nautobot-token: NAME: give the name alone; the namespace has a flag of its own, -n NAMESPACE" + help},
-		"a namespace of nothing":   {with("-n", ""), nil, "nautobot-token: --namespace: it is set and empty: leave it out if the context's namespace, or the Pod's own, is meant" + help},
+		"a namespace of nothing":   {with("-n", ""), nil, "nautobot-token: --namespace: it is set but empty: leave it out to use the context's namespace, or the Pod's own" + help},
 		"a namespace that is none": {[]string{"provision", "a", "-n", password}, nil, ""},
 		"a file that is not there": {[]string{"provision", "-f", "/nowhere/" + key}, nil, "nautobot-token: --filename: no such file or directory" + help},
 		"a file that is a folder":  {[]string{"provision", "-f", t.TempDir()}, nil, "nautobot-token: --filename: is a directory" + help},

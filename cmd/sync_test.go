@@ -631,7 +631,7 @@ func TestAccountThatIsTooLarge(t *testing.T) {
 	const answer = "find user: no answer from Nautobot: the answer is larger than 8388608 bytes"
 	got := w.run(t, append(sync, "--prune", "--settle", "0")...)
 	got.checkSync(t, exitFailed, "secrets=10 unchanged=9 changed=0 refused=0 failed=3 revoked=1 noRule=0")
-	passed := "namespace/fleet failed    an account is passed over: " + answer + "\n"
+	passed := "namespace/fleet failed    an account is skipped: " + answer + "\n"
 	if want := "secret/fleet/svc-005 failed    " + answer + "\n" + passed + passed + "user/svc-004 revoked   the Secret is gone\n"; got.stdout != want {
 		t.Errorf("output:\n%s\nwant:\n%s", got.stdout, want)
 	}
@@ -642,7 +642,7 @@ func TestAccountThatIsTooLarge(t *testing.T) {
 	}
 }
 
-// What was written for a Secret that lost its label meanwhile is told.
+// What was written for a Secret that has since lost its label is reported.
 func TestSyncTellsWhatItWroteForASecretWithoutLabel(t *testing.T) {
 	w := fleet(t, 2)
 	w.nautobot.Intercept(func(r nautobottest.Request, _ int) nautobottest.Fault {

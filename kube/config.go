@@ -111,7 +111,7 @@ func withoutPath(err error) error {
 }
 
 // discreet is what client-go says about a kubeconfig, unless that quotes a value:
-// a URL may hold a password, and a key may stand where its file should.
+// a URL may hold a password, and a key may be where its file name should be.
 func discreet(raw clientcmdapi.Config, err error) error {
 	text := err.Error()
 	quotes := func(value string) bool {
@@ -182,8 +182,8 @@ func restClient(config *rest.Config) (rest.Interface, error) {
 }
 
 // prompt ends a request with its context, even while an exec plugin is asked for
-// credentials: client-go waits for that without an end. It also cuts off endless
-// errors, which client-go reads to their end.
+// credentials, for which client-go would wait forever. It also cuts off endless
+// errors, which client-go would read to the end.
 type prompt struct{ next http.RoundTripper }
 
 func (p prompt) RoundTrip(req *http.Request) (*http.Response, error) {

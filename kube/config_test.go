@@ -111,7 +111,7 @@ func TestConnectFindsTheCluster(t *testing.T) {
 // withUser is a kubeconfig whose user authenticates that way.
 func withUser(how string) string { return kubeconfig(`server: "https://127.0.0.1:1"`, how) }
 
-// withCluster is a kubeconfig whose cluster is found like this.
+// withCluster is a kubeconfig whose cluster has these settings.
 func withCluster(where string) string { return kubeconfig(where, "token: x") }
 
 func kubeconfig(cluster, user string) string {
@@ -175,8 +175,8 @@ func stderrOf(t *testing.T, act func()) string {
 	return string(text)
 }
 
-// A plugin that asks for credentials without an end, for example in a browser that
-// nobody sees, ends with the run.
+// A plugin that asks for credentials forever, for example in a browser that nobody
+// sees, ends with the run.
 func TestPluginThatDoesNotEnd(t *testing.T) {
 	nowhere(t)
 	fifo := filepath.Join(t.TempDir(), "fifo")
@@ -209,8 +209,8 @@ func TestPluginThatDoesNotEnd(t *testing.T) {
 	_ = end.Close()
 }
 
-// An error whose text breaks off is one that passes; of one without an end, only
-// the beginning is read. Neither shows in client-go's own log.
+// An error whose text breaks off is temporary; only the beginning of an endless
+// one is read. Neither shows in client-go's own log.
 func TestErrorsThatAreNotWhole(t *testing.T) {
 	server := newServer(t)
 	server.Put("openstack/nautobot-token", map[string]string{"username": "svc"})

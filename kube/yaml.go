@@ -53,7 +53,7 @@ func OnlyDocument(text []byte) ([]byte, error) {
 	return asJSON, nil
 }
 
-// isJSON tells whether a text is one JSON object without duplicate keys. YAML's
+// isJSON reports whether a text is one JSON object without duplicate keys. YAML's
 // parser cannot read all of them: not \/, nor an emoji as two \u.
 func isJSON(text []byte) bool {
 	var content map[string]any

@@ -85,7 +85,7 @@ type call struct {
 	anonymous bool            // without any credentials
 	secrets   []provision.Sensitive
 	write     bool
-	many      bool // a list of several holders' objects: one that is too large is passed over
+	many      bool // a list of several holders' objects: one that is too large is skipped
 }
 
 // asSuperuser is a read with the superuser token's rights.

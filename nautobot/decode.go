@@ -110,9 +110,9 @@ const maxTooLarge = 10
 // them by offset: the links in the answers name whatever host the request
 // claimed to be for.
 //
-// A holder can make its own account too large to be read. Of a call about many,
-// a page that is too large is asked for in smaller ones, and the object itself is
-// an ErrTooLarge between the pages, after which the list goes on.
+// A holder can make its own account too large to be read. If a call is about many,
+// a page that is too large is asked for in smaller parts; for the object itself,
+// an ErrTooLarge comes between the pages, and then the list goes on.
 func pages[T any](ctx context.Context, c *Client, call call, send listing) iter.Seq2[[]T, error] {
 	return func(yield func([]T, error) bool) {
 		n, limit, passed := 0, largestPage, 0

@@ -348,8 +348,8 @@ func TestSignalEndsTheWaiting(t *testing.T) {
 	checkError(t, err, "gave up waiting: find user: Nautobot answered 503")
 }
 
-// What a broken connection means is not read off the account's name, which is in
-// the URL.
+// What a broken connection means does not depend on the account's name, which is
+// in the URL.
 func TestNameOfAnAccountIsNotAnError(t *testing.T) {
 	address, _ := url.Parse("https://nautobot.example.org")
 	tries := 0

@@ -38,7 +38,7 @@ var (
 	ErrUserInactive = errors.New("the token's user is inactive")
 	ErrDenied       = errors.New("not permitted, or a wrong password")
 	ErrRejected     = errors.New("rejected by Nautobot's field rules")
-	// ErrTooLarge: an object, or a list of them, has too many bytes to be read.
+	// ErrTooLarge: an object, or a list of them, is too large to be read.
 	ErrTooLarge = errors.New("the answer is too large")
 	// ErrOutOfTime: there is not enough time left to wait any longer.
 	ErrOutOfTime = errors.New("gave up waiting")

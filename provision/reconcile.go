@@ -268,7 +268,7 @@ func (r *reconciler) abandon(ctx context.Context, want desired, cause error) err
 	}
 	takenBack := false
 	switch {
-	case !begun, errors.Is(current, errSecretChanged): // then the next run is on its way, and the account its
+	case !begun, errors.Is(current, errSecretChanged): // then the next run is on its way, and sees to the account
 	case ctx.Err() != nil:
 		r.remains(context.Cause(ctx))
 	case current == nil || errors.Is(current, ErrNoSecret):
@@ -314,7 +314,7 @@ func (r *reconciler) leave(ctx context.Context, want desired, refused bool) bool
 	return err == nil
 }
 
-// remains warns of what leave could not take back.
+// remains warns about what leave could not take back.
 func (r *reconciler) remains(why error) {
 	r.log.Warn("what this run began remains until the next one", "error", why.Error())
 }

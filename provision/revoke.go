@@ -169,7 +169,7 @@ func (r *Revocation) end(ctx context.Context, nautobot Nautobot, superuserToken 
 }
 
 // planEnd makes the steps that take an owner's accounts out of service. unclear is
-// a *Refusal about one that may be the superuser token's own, and stays.
+// a *Refusal about one that stays, because it may be the superuser token's own.
 func planEnd(secret Secret, owner Owner, owned []User, have observed, remove bool) (steps []step, unclear error) {
 	owned = slices.DeleteFunc(owned, func(u User) bool { return !owner.owns(u) })
 	if len(owned) == 0 {
@@ -216,7 +216,7 @@ func (r *Revocation) missing(ctx context.Context, nautobot Nautobot, prefix stri
 			found.unreadable++
 			if failed != nil {
 				_, namespace, _ := strings.Cut(strings.TrimSuffix(prefix, "/"), "/")
-				failed(Owner{Namespace: namespace}, fmt.Errorf("an account is passed over: %w", err))
+				failed(Owner{Namespace: namespace}, fmt.Errorf("an account is skipped: %w", err))
 			}
 			continue
 		}
