@@ -175,7 +175,12 @@ func TestReadThatDoesNotEnd(t *testing.T) {
 		"standard input": {[]string{"provision", "-f", "-"}, "", "secret/- failed    --timeout of 10ms exceeded\n", "", exitFailed},
 		"a manifest":     {[]string{"provision", "-f", fifo}, "", "secret/fifo failed    --timeout of 10ms exceeded\n", "", exitFailed},
 		"a policy":       {with("--policy", fifo), "", "", "nautobot-token: --policy (NAUTOBOT_TOKEN_POLICY): --timeout of 10ms exceeded\n", exitFailed},
-		"a token":        {provisionIt, fifo, "", "nautobot-token: NAUTOBOT_TOKEN_FILE: --timeout of 10ms exceeded\n", exitFailed},
+		"a kubeconfig": {
+			with("--kubeconfig", fifo), "", "secret/openstack/nautobot-token failed    --kubeconfig (KUBECONFIG), --context: --timeout of 10ms exceeded\n", "", exitFailed,
+		},
+		"a kubeconfig, for sync":   {[]string{"sync", "--kubeconfig", fifo}, "", "", "nautobot-token: --kubeconfig (KUBECONFIG), --context: --timeout of 10ms exceeded\n", exitFailed},
+		"a kubeconfig, for revoke": {[]string{"revoke", "x", "--kubeconfig", fifo}, "", "", "nautobot-token: --kubeconfig (KUBECONFIG), --context: --timeout of 10ms exceeded\n", exitFailed},
+		"a token":                  {provisionIt, fifo, "", "nautobot-token: NAUTOBOT_TOKEN_FILE: --timeout of 10ms exceeded\n", exitFailed},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -55,18 +55,22 @@ func (o *options) check(ctx context.Context, flags *pflag.FlagSet) (*settings, e
 	return s, nil
 }
 
-// firstMistake returns the first error, as a usageError unless it is a time-out.
+// firstMistake returns the first error, as a mistake.
 func firstMistake(checks ...func() error) error {
 	for _, check := range checks {
-		err := check()
-		if errors.As(err, new(timeoutError)) {
-			return err
-		}
-		if err != nil {
-			return usageError{err}
+		if err := check(); err != nil {
+			return mistake(err)
 		}
 	}
 	return nil
+}
+
+// mistake makes an error a usageError, unless it is a time-out.
+func mistake(err error) error {
+	if errors.As(err, new(timeoutError)) {
+		return err
+	}
+	return usageError{err}
 }
 
 // withTimeout returns a context that ends after --timeout.
@@ -199,7 +203,7 @@ func (s *settings) checkPolicy(ctx context.Context, flags *pflag.FlagSet) error 
 func (s *settings) connect(ctx context.Context) (*kube.Client, error) {
 	cluster, err := await(ctx, func() (*kube.Client, error) { return kube.Connect(s.kubeconfig, s.context, userAgent()) })
 	if err != nil {
-		return nil, usagef("%s, --context: %w", flagAndVariable("kubeconfig"), err)
+		return nil, mistake(fmt.Errorf("%s, --context: %w", flagAndVariable("kubeconfig"), err))
 	}
 	return cluster, nil
 }

@@ -3,8 +3,10 @@ package cmd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -69,7 +71,7 @@ func clusterTarget(ctx context.Context, s *settings, name string) (target, error
 	}
 	cluster, err := s.connect(ctx)
 	if err != nil {
-		return target{}, err
+		return target{name: path.Join(s.namespace, name)}, err
 	}
 	namespace := s.namespace
 	if namespace == "" {
@@ -91,7 +93,7 @@ func manifestTarget(ctx context.Context, stdin io.Reader, s *settings) (target, 
 	found.name = secret.Namespace + "/" + secret.Name
 	if err == nil && s.token.Empty() {
 		if found.cluster, err = s.connect(ctx); err != nil {
-			err = usagef("%w; or give the superuser token as NAUTOBOT_TOKEN or NAUTOBOT_TOKEN_FILE", err)
+			err = mistake(fmt.Errorf("%w; or give the superuser token as NAUTOBOT_TOKEN or NAUTOBOT_TOKEN_FILE", err))
 		}
 	}
 	return found, err
