@@ -296,7 +296,7 @@ func TestSyncStops(t *testing.T) {
 		}, "sync failed    find user: Nautobot answered 403: Invalid token"},
 		"there is no superuser Secret": {func(_ *testing.T, w *world) { w.kube.Remove("nautobot/nautobot-superuser") }, "sync failed    superuser token: there is no Secret"},
 		"time is up": {func(t *testing.T, w *world) {
-			t.Setenv("TIMEOUT", "50ms")
+			t.Setenv("TIMEOUT", "3s")
 			w.nautobot.Intercept(func(nautobottest.Request, int) nautobottest.Fault { return nautobottest.Answer(503, "", "") })
 		}, "sync failed "},
 	}
