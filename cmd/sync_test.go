@@ -571,7 +571,7 @@ func TestNotGone(t *testing.T) {
 // Secret.
 func TestSyncDoesNotWaitForEvents(t *testing.T) {
 	defer func(before time.Duration) { eventTimeout = before }(eventTimeout)
-	eventTimeout = 100 * time.Millisecond
+	eventTimeout = 2 * time.Second // enough to send one, on a busy machine too
 	w := fleet(t, 20)
 	var asked atomic.Int32
 	w.kube.Intercept(func(r *http.Request, _ int) http.Handler {
