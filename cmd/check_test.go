@@ -150,7 +150,8 @@ func TestCheckFinds(t *testing.T) {
 				w.putPod("sensor", `"sensor-name":"nautobot-token"`, notReady)
 				w.kube.PutLog("nautobot-token/sensor?previous", at("09:20:00", `{"level":"fatal","error":"nats: no suitable peers for placement"}`))
 			},
-			check.Failed, "sensor/nautobot-token/nautobot-token", "no suitable peers for placement", "rollout restart statefulset eventbus-nautobot-token-js",
+			check.Failed, "sensor/nautobot-token/nautobot-token", "no suitable peers for placement",
+			`for pod in $(kubectl -n nautobot-token get pod -l eventbus-name=nautobot-token -o name); do kubectl -n nautobot-token delete "$pod"; kubectl -n nautobot-token rollout status statefulset eventbus-nautobot-token-js --timeout=2m; done`,
 		},
 		"event lost": {
 			func(w *world) {
@@ -478,7 +479,7 @@ func TestCheckQuotes(t *testing.T) {
 	w.kube.PutObject(sensors, `{`+metadata("nautobot-token", "sensor", "")+`,"spec":{"eventBusName":"$(id)' x"},"status":{"conditions":[`+deployed+`]}}`)
 	w.kube.PutLog("nautobot-token/sensor", at("09:20:00", `{"error":"nats: no suitable peers for placement"}`))
 	findings, _ := w.check(t, "nautobot-token")
-	const want = `kubectl -n nautobot-token rollout restart statefulset 'eventbus-$(id)'\'' x-js'`
+	const want = `for pod in $(kubectl -n nautobot-token get pod -l eventbus-name='$(id)'\'' x' -o name); do kubectl -n nautobot-token delete "$pod"; kubectl -n nautobot-token rollout status statefulset 'eventbus-$(id)'\'' x-js' --timeout=2m; done`
 	if !slices.ContainsFunc(findings, func(f check.Finding) bool { return slices.Contains(f.Mend, want) }) {
 		t.Errorf("no command %s in %v", want, findings)
 	}

@@ -121,6 +121,16 @@ func (c *Chain) renewBoth(name string) []string {
 	}
 }
 
+// restartInTurn starts the servers of a bus one after the other: all at once can
+// end in the same state. A rollout would do, but since Kubernetes 1.37 it starts
+// all that are not ready at once.
+func (c *Chain) restartInTurn(bus string) string {
+	return fmt.Sprintf(`for pod in $(%s); do %s "$pod"; %s; done`,
+		c.kubectl("get pod -l eventbus-name=%s -o name", Quote(bus)),
+		c.kubectl("delete"),
+		c.kubectl("rollout status statefulset %s --timeout=2m", Quote("eventbus-"+bus+"-js")))
+}
+
 // sensorLog says what is wrong according to the log of the Sensor.
 func (c *Chain) sensorLog(ctx context.Context, r *Report, sensor kube.ArgoObject, lines []string) {
 	name := sensor.Metadata.Name
@@ -129,9 +139,7 @@ func (c *Chain) sensorLog(ctx context.Context, r *Report, sensor kube.ArgoObject
 	case busIsNew:
 		r.Fail(c.renewBoth(name), "the bus came back empty (%s): it no longer knows the EventSource and the Sensor", said)
 	case noPeers:
-		// Starting all at once can end in the same state.
-		r.Fail([]string{c.kubectl("rollout restart statefulset %s", Quote("eventbus-"+busOf(sensor)+"-js"))},
-			"the servers of the new bus do not count each other (%s): start them one after the other", said)
+		r.Fail([]string{c.restartInTurn(busOf(sensor))}, "the servers of the new bus do not count each other (%s): start them one after the other", said)
 	case notConnected, notReconnected:
 		r.Fail([]string{c.kubectl("get eventbus")}, "it cannot reach the bus")
 	}

@@ -226,8 +226,40 @@ const patience = 10 * time.Minute
 func eventually(t testing.TB, check func(context.Context) error) {
 	t.Helper()
 	if err := poll(t.Context(), patience, check); err != nil {
-		t.Fatal(redact(err.Error()))
+		t.Fatal(redact(err.Error()) + unready(t.Context()))
 	}
+}
+
+// unready says of the Pods in the releases' namespace that are not ready why,
+// with the end of their logs.
+func unready(ctx context.Context) string {
+	all, err := pods(ctx, "")
+	if err != nil {
+		return "\n" + redact(err.Error())
+	}
+	var text strings.Builder
+	for _, pod := range all {
+		if ready(pod) || pod.Status.Phase == corev1.PodSucceeded {
+			continue
+		}
+		fmt.Fprintf(&text, "\nPod %s is %s and not ready", pod.Name, pod.Status.Phase)
+		for _, container := range pod.Status.ContainerStatuses {
+			if container.Ready {
+				continue
+			}
+			state, _ := json.Marshal(container.State) // cannot fail
+			fmt.Fprintf(&text, "\n  %s, %d restarts: %s", container.Name, container.RestartCount, state)
+			log, err := cluster.Get(ctx, "/api/v1/namespaces/"+home+"/pods/"+pod.Name+"/log?tailLines=20&container="+container.Name)
+			if err != nil {
+				log = []byte(err.Error())
+			}
+			text.WriteString("\n" + string(log))
+		}
+	}
+	if what := found(text.String()); what != "" {
+		return "\n(what the Pods say holds the " + what + ")"
+	}
+	return text.String()
 }
 
 func poll(ctx context.Context, limit time.Duration, check func(context.Context) error) error {

@@ -213,31 +213,50 @@ type stream struct {
 	}
 }
 
-// bus asks NATS itself what is on the EventBus of a release.
-func bus(ctx context.Context, release string) (stream, error) {
-	servers, err := pods(ctx, "eventbus-name="+release)
+// natsServer is what one server of NATS says of itself.
+type natsServer struct {
+	Cluster struct {
+		Leader string
+		Size   int `json:"cluster_size"`
+	} `json:"meta_cluster"`
+	Accounts []struct {
+		Streams []stream `json:"stream_detail"`
+	} `json:"account_details"`
+}
+
+// natsServers asks NATS itself, each server of the EventBus of a release.
+func natsServers(ctx context.Context, release string) ([]natsServer, error) {
+	found, err := pods(ctx, "eventbus-name="+release)
 	if err != nil {
-		return stream{}, err
+		return nil, err
 	}
-	for _, pod := range servers {
+	answers := make([]natsServer, len(found))
+	for i, pod := range found {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+pod.Status.PodIP+":8222/jsz?acc=js&streams=true", nil)
 		if err != nil {
-			return stream{}, err
+			return nil, err
 		}
 		response, err := cluster.HTTP().Do(request)
 		if err != nil {
-			return stream{}, err
+			return nil, err
 		}
-		defer response.Body.Close()
-		var answer struct {
-			Accounts []struct {
-				Streams []stream `json:"stream_detail"`
-			} `json:"account_details"`
+		err = json.NewDecoder(response.Body).Decode(&answers[i])
+		response.Body.Close()
+		if err != nil {
+			return nil, err
 		}
-		if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
-			return stream{}, err
-		}
-		for _, account := range answer.Accounts {
+	}
+	return answers, nil
+}
+
+// bus is what is on the EventBus of a release.
+func bus(ctx context.Context, release string) (stream, error) {
+	answers, err := natsServers(ctx, release)
+	if err != nil {
+		return stream{}, err
+	}
+	for _, server := range answers {
+		for _, account := range server.Accounts {
 			for _, s := range account.Streams {
 				if s.Name == "default" { // the others hold what the Sensor has noted
 					return s, nil

@@ -58,6 +58,10 @@ func runAll(m *testing.M) (int, error) {
 	if err := install(ctx); err != nil {
 		return 0, err
 	}
+	defer context.AfterFunc(ctx, func() { // nobody tells the tests
+		stopServers()
+		os.Exit(1)
+	})()
 	code := m.Run()
 	return code, nothingLeaks(ctx)
 }

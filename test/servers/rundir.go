@@ -79,7 +79,7 @@ func Together(ctx context.Context, starts ...func(context.Context) error) error 
 
 // RunTests takes one step after the other, such as starting servers Together,
 // then runs the tests of a package and stops the servers, and returns the exit
-// code. A signal ends the steps.
+// code. A signal ends all of it.
 func RunTests(name string, run func() int, stop func(), steps ...func(context.Context) error) int {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
@@ -90,5 +90,9 @@ func RunTests(name string, run func() int, stop func(), steps ...func(context.Co
 			return 1
 		}
 	}
+	defer context.AfterFunc(ctx, func() { // nobody tells the tests
+		stop()
+		os.Exit(1)
+	})()
 	return run()
 }
