@@ -107,6 +107,7 @@ bench: ## measure requests, time, memory and size beside a bare HTTP client, and
 # It counts executions: at the end of a time Go's fuzzer fails on a busy machine.
 .PHONY: fuzz
 fuzz: ## run every fuzz target FUZZTIME=50000x, two at a time
+	go test -run '^$$' -fuzz '^$$' ./cmd # builds for all of them, once
 	@grep -rlE --include='*_test.go' '^func Fuzz' . | xargs grep -oE '^func Fuzz[A-Za-z0-9_]*' | sed 's/:func / /' | \
 		xargs -P 2 -L 1 sh -c 'go test -run "^$$" -fuzz "^$$1$$" -fuzztime $(FUZZTIME) -parallel 1 "$$(dirname "$$0")"'
 

@@ -311,7 +311,7 @@ func TestFailures(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			tc.prepare(t, w)
-			got := w.run(t, with("--timeout", "500ms")...)
+			got := w.run(t, with("--timeout", "2s")...)
 			const beginning = "secret/openstack/nautobot-token failed    "
 			if got.code != exitFailed || !strings.HasPrefix(got.stdout, beginning) || !strings.Contains(got.stdout, tc.want) {
 				t.Errorf("exit code %d, standard output %q, want %d and %q", got.code, got.stdout, exitFailed, tc.want)
