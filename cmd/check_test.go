@@ -145,7 +145,13 @@ func TestCheckFinds(t *testing.T) {
 			},
 			check.Failed, "eventsource/nautobot-token/nautobot-token", "no response from stream", "delete pod -l eventsource-name=nautobot-token",
 		},
-		"servers of the bus": {
+		"servers of the bus, EventSource": {
+			func(w *world) {
+				w.kube.PutLog("nautobot-token/source", at("09:20:00", `{"level":"error","msg":"failed to connect to eventbus","error":"nats: no suitable peers for placement"}`))
+			},
+			check.Failed, "eventsource/nautobot-token/nautobot-token", "no suitable peers for placement", "for pod in $(kubectl -n nautobot-token get pod -l eventbus-name=nautobot-token -o name)",
+		},
+		"servers of the bus, Sensor": {
 			func(w *world) {
 				w.putPod("sensor", `"sensor-name":"nautobot-token"`, notReady)
 				w.kube.PutLog("nautobot-token/sensor?previous", at("09:20:00", `{"level":"fatal","error":"nats: no suitable peers for placement"}`))

@@ -197,7 +197,7 @@ func (c *Chain) EventSource(ctx context.Context) []Finding {
 	if c.name != "" && !c.watches(source) {
 		r.Fail(c.EditValues(), "it does not watch namespace %s: the rules in the values name none of its Secrets, or were changed without an upgrade", c.namespace)
 	}
-	c.sourceLog(&r, name, c.logs(ctx, &r, "eventsource-name="+name))
+	c.sourceLog(&r, source, c.logs(ctx, &r, "eventsource-name="+name))
 	if r.fine() {
 		r.OK("it runs, and its log shows nothing wrong")
 	}

@@ -69,7 +69,8 @@ const (
 )
 
 // sourceLog says what is wrong according to the log of the EventSource.
-func (c *Chain) sourceLog(r *Report, name string, lines []string) {
+func (c *Chain) sourceLog(r *Report, source kube.ArgoObject, lines []string) {
+	name := source.Metadata.Name
 	for _, denied := range c.deniedIn(lines) {
 		r.Fail([]string{
 			fmt.Sprintf("kubectl auth can-i list %s -n %s --as=%s", denied.resource, denied.namespace, denied.user),
@@ -77,10 +78,12 @@ func (c *Chain) sourceLog(r *Report, name string, lines []string) {
 			c.applyManifest(),
 		}, "forbidden: it may not list %s in namespace %s. Create the Role and the RoleBinding again, by hand if rbac.create=false; it recovers on its own", denied.resource, denied.namespace)
 	}
-	line, said := lastSaid(lines, noStream, notPublished, published, notConnected, notReconnected, connectedAgain)
+	line, said := lastSaid(lines, noStream, noPeers, notPublished, published, notConnected, notReconnected, connectedAgain)
 	switch said {
 	case noStream:
 		r.Fail(c.renewBoth(name), "the bus came back empty (%s): it no longer knows the EventSource and the Sensor", said)
+	case noPeers:
+		c.apart(r, busOf(source), said)
 	case notPublished:
 		r.Warn(c.restartSource(name), "an event did not reach the bus at %s, and is lost", clock(parse(line).at))
 	case notConnected, notReconnected:
@@ -121,14 +124,15 @@ func (c *Chain) renewBoth(name string) []string {
 	}
 }
 
-// restartInTurn starts the servers of a bus one after the other: all at once can
-// end in the same state. A rollout would do, but since Kubernetes 1.37 it starts
-// all that are not ready at once.
-func (c *Chain) restartInTurn(bus string) string {
-	return fmt.Sprintf(`for pod in $(%s); do %s "$pod"; %s; done`,
+// apart says how to bring the servers of a bus together: one is started after
+// the other, as all at once can end in the same state. A rollout would do, but
+// since Kubernetes 1.37 it starts all that are not ready at once.
+func (c *Chain) apart(r *Report, bus, said string) {
+	r.Fail([]string{fmt.Sprintf(`for pod in $(%s); do %s "$pod"; %s; done`,
 		c.kubectl("get pod -l eventbus-name=%s -o name", Quote(bus)),
 		c.kubectl("delete"),
-		c.kubectl("rollout status statefulset %s --timeout=2m", Quote("eventbus-"+bus+"-js")))
+		c.kubectl("rollout status statefulset %s --timeout=2m", Quote("eventbus-"+bus+"-js")))},
+		"the servers of the new bus do not count each other (%s): start them one after the other", said)
 }
 
 // sensorLog says what is wrong according to the log of the Sensor.
@@ -139,7 +143,7 @@ func (c *Chain) sensorLog(ctx context.Context, r *Report, sensor kube.ArgoObject
 	case busIsNew:
 		r.Fail(c.renewBoth(name), "the bus came back empty (%s): it no longer knows the EventSource and the Sensor", said)
 	case noPeers:
-		r.Fail([]string{c.restartInTurn(busOf(sensor))}, "the servers of the new bus do not count each other (%s): start them one after the other", said)
+		c.apart(r, busOf(sensor), said)
 	case notConnected, notReconnected:
 		r.Fail([]string{c.kubectl("get eventbus")}, "it cannot reach the bus")
 	}
