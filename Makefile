@@ -55,7 +55,7 @@ thorough: ## run every interleaving and every fault of sync, revoke and prune (h
 
 .PHONY: race
 race: ## run the shorter tests with the race detector (needs a C compiler)
-	CGO_ENABLED=1 go test -race -short ./...
+	CGO_ENABLED=1 go test -race -short -timeout 60m ./...
 
 # Go does not see when files outside of a module change: -count=1 makes it test again.
 .PHONY: chart
